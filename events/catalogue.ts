@@ -1,0 +1,42 @@
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import addFormats from 'ajv-formats';
+import type { EventDefinition } from './definition.ts';
+
+/** Every event type that a system knows, with compiled schemas. */
+export interface Catalogue {
+  readonly definitions: readonly EventDefinition[];
+  /** The newest definition of a type, or undefined for an uncatalogued one. */
+  find(type: string, schemaVersion?: number): EventDefinition | undefined;
+  /** Null where the payload fits its schema, else what is wrong, in words. */
+  check(definition: EventDefinition, payload: unknown): string | null;
+}
+
+export function createCatalogue(definitions: readonly EventDefinition[]): Catalogue {
+  const ajv = new Ajv({ allErrors: true, strict: true });
+  addFormats.default(ajv);
+  const compiled = new Map<EventDefinition, ValidateFunction>();
+  const byVersion = new Map<string, EventDefinition>();
+  const newest = new Map<string, EventDefinition>();
+  for (const definition of definitions) {
+    const name = `${definition.type} v${definition.schemaVersion}`;
+    if (byVersion.has(name)) throw new Error(`The event ${name} is in the catalogue twice.`);
+    byVersion.set(name, definition);
+    const other = newest.get(definition.type);
+    if (!other || other.schemaVersion < definition.schemaVersion) newest.set(definition.type, definition);
+    compiled.set(definition, ajv.compile(definition.payload));
+  }
+  return {
+    definitions,
+    find: (type, schemaVersion) =>
+      schemaVersion === undefined ? newest.get(type) : byVersion.get(`${type} v${schemaVersion}`),
+    check(definition, payload) {
+      const validate = compiled.get(definition);
+      if (!validate) throw new Error(`The event ${definition.type} is not in this catalogue.`);
+      return validate(payload) ? null : inWords(validate.errors ?? []);
+    },
+  };
+}
+
+function inWords(errors: readonly ErrorObject[]): string {
+  return errors.map((error) => `${error.instancePath.slice(1) || 'payload'} ${error.message}`).join('; ');
+}

@@ -1,0 +1,26 @@
+import type { Config } from 'jest';
+
+const shared = {
+  rootDir: '.',
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: { '\\.ts$': '<rootDir>/testing/strip-types.cjs' },
+  testPathIgnorePatterns: ['/node_modules/', '/dist/', '/\\.hotboard/'],
+  modulePathIgnorePatterns: ['/dist/', '/\\.hotboard/'],
+  watchPathIgnorePatterns: ['/dist/', '/\\.hotboard/'],
+} satisfies Config;
+
+/**
+ * One Jest project for each tier. `unit` needs no server; `int` uses the tests' own stack, several files at once;
+ * `e2e` starts clusters and kills servers of its own, so it runs alone (`--runInBand`, see testing/run.ts).
+ */
+const config: Config = {
+  testTimeout: 30_000,
+  projects: [
+    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/**/*.unit.spec.ts'] },
+    { ...shared, displayName: 'int', testMatch: ['<rootDir>/**/*.int.spec.ts'] },
+    { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/**/*.e2e.spec.ts'] },
+  ],
+};
+
+export default config;

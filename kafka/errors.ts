@@ -1,0 +1,37 @@
+/** What went wrong, in the port's own words: the same for every client library behind it. */
+export type KafkaErrorCode =
+  /** No broker could be reached, or the one that had to answer did not in time. */
+  | 'KAFKA_UNAVAILABLE'
+  /** Part of a batch, or all of it, has no acknowledgement: it may or may not be in the topic. */
+  | 'KAFKA_NOT_ACKNOWLEDGED'
+  /** A newer producer with the same transactional id has taken over. */
+  | 'KAFKA_FENCED'
+  /** The outcome of a transaction's commit is not known. */
+  | 'KAFKA_COMMIT_UNKNOWN'
+  /** The broker refused the message because of its size. */
+  | 'KAFKA_MESSAGE_TOO_LARGE'
+  | 'KAFKA_UNKNOWN_TOPIC_OR_PARTITION'
+  | 'KAFKA_TOPIC_EXISTS'
+  /** The stored position is outside what the partition still holds. */
+  | 'KAFKA_OFFSET_OUT_OF_RANGE'
+  /** A commit from a consumer that no longer owns the partition. */
+  | 'KAFKA_NOT_OWNER'
+  | 'KAFKA_NOT_AUTHORIZED'
+  /** The port was used after `close()` or `stop()`. */
+  | 'KAFKA_CLOSED'
+  | 'KAFKA_BAD_ARGUMENT'
+  | 'KAFKA_UNEXPECTED';
+
+/** An error of the Kafka port. `cause` is the client library's own error, for logs only: never branch on it. */
+export class KafkaError extends Error {
+  readonly code: KafkaErrorCode;
+  /** Whether the same call can succeed later without any change. */
+  readonly retryable: boolean;
+
+  constructor(code: KafkaErrorCode, message: string, options: { retryable: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.name = 'KafkaError';
+    this.code = code;
+    this.retryable = options.retryable;
+  }
+}

@@ -1,0 +1,19 @@
+/** A benchmark: runs everything that it compares in one run, on servers of its own. */
+export interface Bench {
+  title: string;
+  run(options: readonly string[]): Promise<BenchResult>;
+}
+
+export interface BenchResult {
+  /** What a person reads: a row each. */
+  rows: Record<string, string | number>[];
+  /** What a check reads: units in the names. */
+  figures: Record<string, number>;
+  notes?: string[];
+}
+
+/** The value below which this share of the samples lies; NaN without samples. */
+export function percentile(samples: readonly number[], share: number): number {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}

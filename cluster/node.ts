@@ -1,0 +1,51 @@
+import moleculer from 'moleculer';
+import { ConfigError, loadConfig } from '../config/load.ts';
+import { exitCodeOfBadConfig, type NodeReadyMessage } from './messages.ts';
+import { serviceSchemas } from './services.ts';
+
+// The process of one node: `HOTBOARD_SERVICES` picks what runs in it. Ends with code 78 (EX_CONFIG) where a restart can't
+// help, so that a supervisor does not try. On SIGTERM, or when its supervisor is gone, it drains and ends.
+
+try {
+  const config = loadConfig(process.env);
+  const schemas = await serviceSchemas(config.services);
+  const { default: brokerOptions } = await import('../moleculer.config.ts');
+  const broker = new moleculer.ServiceBroker({ ...brokerOptions, skipProcessEventRegistration: true });
+
+  let stopping = false;
+  const drain = (why: string) => {
+    if (stopping) return;
+    stopping = true;
+    broker.logger.info(`${why}: draining.`);
+    setTimeout(() => {
+      broker.logger.error(`Not drained within ${config.shutdownMs} ms (HOTBOARD_SHUTDOWN_MS): ending.`);
+      process.exit(1);
+    }, config.shutdownMs).unref();
+    broker.stop().then(
+      () => process.exit(0),
+      (error) => {
+        broker.logger.error('The drain failed', error);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', () => drain('SIGTERM'));
+  process.on('SIGINT', () => drain('SIGINT'));
+  process.on('disconnect', () => drain('The supervisor is gone'));
+
+  for (const schema of schemas) broker.createService(schema);
+  await broker.start();
+  const ready: NodeReadyMessage = {
+    type: 'ready',
+    httpPort: broker.metadata.httpPort ?? null,
+    opsPort: broker.metadata.opsPort,
+  };
+  process.send?.(ready);
+} catch (error) {
+  if (error instanceof ConfigError) {
+    console.error(error.message);
+    process.exit(exitCodeOfBadConfig);
+  }
+  console.error(error);
+  process.exit(1);
+}

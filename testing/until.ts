@@ -1,0 +1,28 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+/**
+ * Waits until `check` answers something other than undefined, null or false, asking every `everyMs`. Rejects after
+ * `deadlineMs` with what was awaited and the last answer or error.
+ */
+export async function until<Value>(
+  what: string,
+  deadlineMs: number,
+  check: () => Promise<Value> | Value,
+  everyMs = 50,
+): Promise<Exclude<NonNullable<Value>, false>> {
+  const deadline = performance.now() + deadlineMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const value = await check();
+      if (value !== undefined && value !== null && value !== false) return value as Exclude<NonNullable<Value>, false>;
+      last = value;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() >= deadline) {
+      throw new Error(`${what}: not within ${deadlineMs} ms; the last answer was ${String(last)}`, { cause: last });
+    }
+    await pause(everyMs);
+  }
+}

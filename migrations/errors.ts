@@ -1,0 +1,26 @@
+export type MigrationErrorCode =
+  /** Somebody else was migrating the same database for longer than we wait. */
+  | 'MIGRATION_LOCKED'
+  | 'MIGRATION_LOCK_LOST'
+  /** A step failed; the message names it. What it had done so far may stay: run it again. */
+  | 'MIGRATION_FAILED'
+  /** The given names, sets or URL make no sense. */
+  | 'MIGRATION_BAD_ARGUMENT'
+  /** The database has steps that this program does not know: it is newer. */
+  | 'MIGRATION_UNKNOWN_STEP'
+  /** A Kafka topic is there but not as it has to be. */
+  | 'TOPIC_MISMATCH'
+  | 'TOPIC_KAFKA_UNAVAILABLE';
+
+export class MigrationError extends Error {
+  override readonly name = 'MigrationError';
+  readonly code: MigrationErrorCode;
+  /** Whether the same call can succeed later without any change. */
+  readonly retryable: boolean;
+
+  constructor(code: MigrationErrorCode, message: string, options: { retryable: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable;
+  }
+}

@@ -6,6 +6,8 @@ export type KafkaErrorCode =
   | 'KAFKA_NOT_ACKNOWLEDGED'
   /** A newer producer with the same transactional id has taken over. */
   | 'KAFKA_FENCED'
+  /** `transaction` was called without a `fence()` since the start or since the last error; nothing was sent. */
+  | 'KAFKA_FENCE_REQUIRED'
   /** The outcome of a transaction's commit is not known. */
   | 'KAFKA_COMMIT_UNKNOWN'
   /** The broker refused the message because of its size. */

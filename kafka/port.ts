@@ -29,6 +29,11 @@ export interface PartitionFailure {
   topic: string;
   partition: number;
   error: KafkaError;
+  /**
+   * Places in the batch (array indexes) of messages that the broker refuses as they are, e.g. for their size: sending them
+   * again cannot help. The partition's other messages can be sent again without them. Empty or absent: none is known.
+   */
+  refused?: readonly number[];
 }
 
 /** Each (topic, partition) of the batch is in exactly one of the two lists. */
@@ -41,10 +46,50 @@ export interface Publisher {
   /**
    * Publishes a batch (acks=all, idempotent) and answers for each partition. Order within a partition is the order of the
    * array. Never throws for a broker's fault: what failed is in `failed`. Throws `KAFKA_CLOSED` after `close()` and
-   * `KAFKA_BAD_ARGUMENT` for a malformed batch. Concurrent calls are safe; they are sent one after the other.
+   * `KAFKA_BAD_ARGUMENT` for a malformed batch. Concurrent calls are safe; they are sent one after the other, and the time
+   * in the queue counts towards `deliveryTimeoutMs`. A batch of any size may be given: it is cut into requests that a broker
+   * takes. What is acknowledged is in the topic at least once: after a fault it may be there twice.
    */
   publish(messages: readonly OutgoingMessage[]): Promise<PublishReport>;
+  /** Waits for calls that were accepted before. */
   close(): Promise<void>;
+}
+
+/**
+ * Publishes in Kafka transactions, fenced by the transactional id. The way to use it (docs/adr/0003, design.md):
+ * `fence()`, then check by other means that this process still is the rightful one, then read what the last committed
+ * transaction left (`lastCommitted`), and only then `transaction(…)`, as often as they succeed. After any error: from the
+ * start. One call at a time; a second one waits for the first.
+ */
+export interface TransactionalPublisher {
+  /**
+   * Takes over the transactional id (InitProducerId): a transaction that is still open under it is aborted, and every
+   * older holder is refused from now on. When this resolves, the outcome of all older transactions is decided and
+   * visible. Throws `KAFKA_UNAVAILABLE`, `KAFKA_NOT_AUTHORIZED`, `KAFKA_CLOSED`.
+   */
+  fence(): Promise<void>;
+  /**
+   * Publishes all messages in one transaction: all or none of them are seen by a read-committed consumer. Throws
+   * - `KAFKA_FENCE_REQUIRED`: there was no `fence()` yet, or none since the last error; nothing was sent,
+   * - `KAFKA_FENCED`: a newer holder of the transactional id exists, or the transaction timed out; not committed,
+   * - `KAFKA_COMMIT_UNKNOWN`: it may be committed or not; `fence()` decides it, `lastCommitted` tells,
+   * - `KAFKA_MESSAGE_TOO_LARGE`, `KAFKA_UNKNOWN_TOPIC_OR_PARTITION`, `KAFKA_NOT_ACKNOWLEDGED`, `KAFKA_UNAVAILABLE`: not
+   *   committed, and never will be once `fence()` was called,
+   * - `KAFKA_BAD_ARGUMENT`, `KAFKA_CLOSED`: nothing was sent.
+   * After every throw but the last two and `KAFKA_FENCE_REQUIRED`, `fence()` is required.
+   */
+  transaction(messages: readonly OutgoingMessage[]): Promise<{ outcome: 'committed'; report: PublishReport }>;
+  /** Waits for the call in progress. Does not abort what others hold. */
+  close(): Promise<void>;
+}
+
+export interface TransactionalPublisherOptions {
+  transactionalId: string;
+  /**
+   * The broker aborts a transaction that is open for longer, and readers wait for an abandoned one for so long: keep it
+   * short. A call of `transaction` gives up sending after this time, too. Default 10,000.
+   */
+  transactionTimeoutMs?: number;
 }
 
 export interface IncomingMessage {
@@ -67,7 +112,11 @@ export interface IncomingBatch {
 }
 
 export interface BatchContext {
-  /** False as soon as the partition is (or may be) somebody else's, or the consumer stops: stop working, do not commit. */
+  /**
+   * False as soon as the partition is (or may be) somebody else's: stop working, do not commit. While a rebalance is only
+   * announced it stays true, as nobody else can have the partition yet. `stop()` lets work in flight finish: it turns
+   * false there only after `stopTimeoutMs`.
+   */
   isOwner(): boolean;
   /** Aborted when `isOwner()` turns false. */
   signal: AbortSignal;
@@ -89,6 +138,8 @@ export interface ConsumerOptions {
   maxBytesPerPartition?: number;
   /** Partitions worked on at the same time; batches of one partition never overlap. Default 3. */
   concurrency?: number;
+  /** How long `stop()` lets batches in flight work before their `signal` is aborted. Default 10,000. */
+  stopTimeoutMs?: number;
   /**
    * Called when partitions were assigned, before any of their batches: where to start. A partition without an answer
    * starts at the group's committed offset, else at the beginning.
@@ -117,7 +168,7 @@ export interface ConsumerStatus {
 export interface Consumer {
   /** Returns at once where Kafka is away and goes on trying for ever, with backoff; crashes are noticed and rebuilt. */
   start(): Promise<void>;
-  /** Waits for batches in flight, commits them, leaves the group. */
+  /** Begins no further batch, waits for those in flight, commits them, leaves the group. Safe to call twice. */
   stop(): Promise<void>;
   pause(partitions: readonly TopicPartition[]): void;
   resume(partitions: readonly TopicPartition[]): void;
@@ -158,17 +209,19 @@ export interface TopicDescription {
 export interface Admin {
   /** Creates what is missing; a topic that exists is left as it is. Answers the names it made. */
   createTopics(topics: readonly TopicSpec[]): Promise<string[]>;
+  /** Topics that are not there are left out. */
   deleteTopics(topics: readonly string[]): Promise<void>;
   listTopics(): Promise<string[]>;
   /** Throws `KAFKA_UNKNOWN_TOPIC_OR_PARTITION` for a topic that is not there. */
   describeTopic(topic: string): Promise<TopicDescription>;
   /** The topic's effective settings (e.g. `retention.ms`). */
   topicConfig(topic: string): Promise<Record<string, string>>;
-  /** First and next offsets of each partition. */
+  /** First and next offsets of each partition. `end` counts open transactions and markers (the high watermark). */
   offsets(topic: string): Promise<{ partition: number; beginning: bigint; end: bigint }[]>;
   /** Committed offsets of a group; null where it has none. */
   committed(groupId: string, topic: string): Promise<{ partition: number; offset: bigint | null }[]>;
   listGroups(): Promise<string[]>;
+  /** Groups that are not there are left out; one that has members is `KAFKA_BAD_ARGUMENT`. */
   deleteGroups(groupIds: readonly string[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -193,7 +246,7 @@ export interface Logger {
 }
 
 export interface PublisherOptions {
-  /** How long one `publish` call may try before what is left counts as failed. Default 10,000. */
+  /** How long one `publish` call may take before what is left counts as failed. Default 10,000. */
   deliveryTimeoutMs?: number;
 }
 
@@ -202,6 +255,16 @@ export interface KafkaPort {
   publisher(options?: PublisherOptions): Publisher;
   consumer(options: ConsumerOptions): Consumer;
   admin(): Admin;
+}
+
+/** Adapters that can also publish in transactions. */
+export interface TransactionalKafkaPort extends KafkaPort {
+  transactionalPublisher(options: TransactionalPublisherOptions): TransactionalPublisher;
+  /**
+   * The last message of a partition that a read-committed consumer sees; null where there is none. After `fence()`
+   * resolved, it shows what the last committed transaction of that transactional id left in a partition of its own.
+   */
+  lastCommitted(partition: TopicPartition): Promise<IncomingMessage | null>;
 }
 
 /** Adapters that can also read without a group. */

@@ -45,6 +45,7 @@ describe('migrateDatabase', () => {
       'outbox',
       'outbox_blocked',
       'outbox_lease',
+      'outbox_member',
       'outbox_meta',
       'outbox_pending',
       'outbox_stream',

@@ -81,6 +81,13 @@ CREATE TABLE IF NOT EXISTS outbox_lease (
   expires_at DATETIME(6) NOT NULL
 ) ENGINE=InnoDB`;
 
+/** Relays that take part in sharing out this outbox's buckets, whether they have any or not (relay/lease/README.md). */
+const createMember = `
+CREATE TABLE IF NOT EXISTS outbox_member (
+  member VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
+  expires_at DATETIME(6) NOT NULL
+) ENGINE=InnoDB`;
+
 const insertMeta = `
 INSERT INTO outbox_meta (id, incarnation, buckets, created_at)
 SELECT 1, ?, ?, UTC_TIMESTAMP(6) FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM outbox_meta)`;
@@ -95,7 +102,9 @@ SELECT ?, NULL, 0, '1970-01-02 00:00:00' FROM DUAL WHERE NOT EXISTS (SELECT 1 FR
 export const outboxTables: Migration = {
   name: 'outbox/0001-outbox-tables',
   async up(context) {
-    for (const sql of [createMeta, createStream, createPending, createBlocked, createLease]) await context.query(sql);
+    for (const sql of [createMeta, createStream, createPending, createBlocked, createLease, createMember]) {
+      await context.query(sql);
+    }
     await context.query(createOutbox(await firstPartitions(context)));
     await context.query(insertMeta, [randomUUID(), context.buckets]);
     const [meta] = await context.query<{ buckets: number }>(readBuckets);
@@ -103,6 +112,7 @@ export const outboxTables: Migration = {
   },
   async down(context) {
     for (const table of [
+      'outbox_member',
       'outbox_lease',
       'outbox_blocked',
       'outbox',

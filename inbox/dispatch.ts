@@ -1,0 +1,49 @@
+import { streamKey } from './plan.ts';
+import type { InboxEvent, InboxHandler, InboxHandlers } from './types.ts';
+
+/** One call of a handler with the events that it gets together. */
+export interface HandlerCall {
+  handler: InboxHandler;
+  events: InboxEvent[];
+}
+
+/** The handler of a type: its own, else the one for `'*'`, else none. */
+export function handlerOf(handlers: InboxHandlers, type: string): InboxHandler | undefined {
+  return Object.hasOwn(handlers, type) ? handlers[type] : handlers['*'];
+}
+
+/**
+ * Groups events into as few handler calls as keep the order of every stream: an event goes into the first call of its handler
+ * that does not come before the call with the stream's previous event.
+ */
+export function dispatch(events: readonly InboxEvent[], handlers: InboxHandlers): HandlerCall[] {
+  const calls: HandlerCall[] = [];
+  const lastCallOf = new Map<string, number>();
+  for (const event of events) {
+    const handler = handlerOf(handlers, event.type);
+    if (!handler) continue;
+    const key = streamKey(event);
+    let at = lastCallOf.get(key) ?? 0;
+    while (at < calls.length && calls[at]!.handler !== handler) at++;
+    if (at === calls.length) calls.push({ handler, events: [] });
+    calls[at]!.events.push(event);
+    lastCallOf.set(key, at);
+  }
+  return calls;
+}
+
+/** Checks the handlers once, at the start. Throws a `TypeError` that names the type and what is allowed. */
+export function checkHandlers(handlers: InboxHandlers, knownTypes: ReadonlySet<string>): void {
+  for (const [type, handler] of Object.entries(handlers)) {
+    if (type !== '*' && !knownTypes.has(type)) {
+      const known = [...knownTypes].sort().join(', ');
+      throw new TypeError(`inbox: there is a handler for ${JSON.stringify(type)}; the catalogue has: ${known}.`);
+    }
+    const given = [handler?.handle, handler?.handleBatch].filter((method) => typeof method === 'function').length;
+    if (given !== 1) {
+      throw new TypeError(
+        `inbox: the handler for ${type} must have exactly one of handle(tx, event) and handleBatch(tx, events).`,
+      );
+    }
+  }
+}

@@ -1,9 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { startBoard } from '../cluster/board.ts';
-import { BoardClient } from '../testing/board-client.ts';
+import type { BoardClient } from '../testing/board-client.ts';
+import { startTemporaryBoard } from '../testing/temporary-board.ts';
 import { type Bench, type BenchResult, percentile } from './bench.ts';
 
 const writesPerSecond = 200;
@@ -29,22 +26,13 @@ interface HotItem {
 const bench: Bench = {
   title: `A committed write shows in the hot list: ${writesPerSecond} writes/s, two edges, two relays, two projectors`,
   async run() {
-    const data = mkdtempSync(join(tmpdir(), 'hotboard-bench-'));
-    const board = await startBoard({
-      env: {
-        ...process.env,
-        HOTBOARD_DATA: data,
-        HOTBOARD_HTTP_PORT: '0',
-        HOTBOARD_OPS_PORT: '0',
-        HOTBOARD_LOG_LEVEL: 'warn',
-      },
-      log: (from, text) => console.error(`${from} | ${text}`),
-    });
+    const board = await startTemporaryBoard({ HOTBOARD_LOG_LEVEL: 'warn' }, (from, text) =>
+      console.error(`${from} | ${text}`),
+    );
     try {
-      return await measure(new BoardClient(board.gateways, board.env.HOTBOARD_JWT_SECRET!));
+      return await measure(board.client);
     } finally {
       await board.stop();
-      rmSync(data, { recursive: true, force: true });
     }
   },
 };

@@ -1,0 +1,132 @@
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { loadConfig } from '../config/load.ts';
+import { startTemporaryBoard, type TemporaryBoard } from '../testing/temporary-board.ts';
+import { Traffic, type TrafficReport } from '../testing/traffic.ts';
+import { until } from '../testing/until.ts';
+import { recountHotList } from './recount.ts';
+
+interface HotList {
+  items: { articleId: string; score: number; likes: number; comments: number; views: number }[];
+  syncing: boolean;
+  lagMs: number | null;
+}
+
+const articlesCount = 15;
+const requestsPerSecond = 40;
+
+describe('a whole board on real servers', () => {
+  let board: TemporaryBoard;
+  let client: TemporaryBoard['client'];
+  const articles: string[] = [];
+
+  beforeAll(async () => {
+    mkdirSync('.hotboard', { recursive: true });
+    const logFile = '.hotboard/board.e2e.log';
+    writeFileSync(logFile, '');
+    board = await startTemporaryBoard({}, (from, text) =>
+      appendFileSync(logFile, `${new Date().toISOString()} ${from} | ${text}\n`),
+    );
+    client = board.client;
+    for (let i = 0; i < articlesCount; i++) {
+      const { status, body } = await client.request<{ id: string }>('POST', '/v1/articles', {
+        userId: '1',
+        body: { boardId: '7', title: `Article ${i}`, content: 'Hot or not' },
+      });
+      expect(status).toBe(201);
+      articles.push(body.id);
+    }
+  }, 180_000);
+
+  afterAll(async () => {
+    await board?.stop();
+  }, 60_000);
+
+  /** The hot list of every gateway equals a recount from the producers' own tables, and nothing waits any more. */
+  async function settled(deadlineMs: number): Promise<void> {
+    await until(
+      'the hot list equals a recount',
+      deadlineMs,
+      async () => {
+        const expected = await recountHotList(loadConfig(board.env), 100);
+        for (const gateway of board.gateways) {
+          const { body } = await client.request<HotList>('GET', '/v1/hot-articles?limit=100', { gateway });
+          expect(body.items).toEqual(expected);
+          expect(body.syncing).toBe(false);
+        }
+        return true;
+      },
+      200,
+    );
+  }
+
+  function expectOnlySuccess(report: TrafficReport): void {
+    expect({
+      failures: report.failures,
+      answers: Object.keys(report.answers).filter((status) => Number(status) >= 300),
+    }).toEqual({
+      failures: [],
+      answers: [],
+    });
+  }
+
+  it('carries writes from HTTP to the hot list of every edge', async () => {
+    for (const userId of ['11', '12', '13']) {
+      expect((await client.request('PUT', `/v1/articles/${articles[3]}/like`, { userId })).body).toMatchObject({
+        liked: true,
+      });
+    }
+    await client.request('POST', `/v1/articles/${articles[3]}/comments`, { userId: '11', body: { content: 'Yes' } });
+    await client.request('POST', `/v1/articles/${articles[4]}/views`, { userId: '11' });
+    await settled(30_000);
+    const { body } = await client.request<HotList>('GET', '/v1/hot-articles?limit=2');
+    expect(body.items).toEqual([
+      { rank: 1, articleId: articles[3], title: 'Article 3', score: 11, likes: 3, comments: 1, views: 0 },
+      { rank: 2, articleId: articles[4], title: 'Article 4', score: 1, likes: 0, comments: 0, views: 1 },
+    ]);
+  }, 60_000);
+
+  it.each(['edge-1', 'edge-2', 'relay-1', 'relay-2', 'hot-article-1', 'hot-article-2'])(
+    'loses nothing when %s is killed with SIGKILL under traffic',
+    async (nodeId) => {
+      const traffic = new Traffic(client, articles);
+      traffic.start(requestsPerSecond);
+      await pause(1000); // traffic before, during and after
+      const { pid } = board.supervisor.running.find((node) => node.nodeId === nodeId)!;
+      process.kill(pid, 'SIGKILL');
+      await until(`${nodeId} runs again`, 45_000, () =>
+        board.supervisor.running.some((node) => node.nodeId === nodeId && node.pid !== pid),
+      );
+      await pause(1000);
+      expectOnlySuccess(await traffic.stop());
+      await settled(60_000);
+    },
+    120_000,
+  );
+
+  it('answers everything while Kafka is away for 60 s, also from an edge that starts meanwhile, and catches up after it', async () => {
+    const outageMs = 60_000;
+    const traffic = new Traffic(client, articles);
+    traffic.start(requestsPerSecond);
+    await pause(1000);
+    const kafka = board.stack.server('kafka');
+    await kafka.kill();
+    const killedMs = performance.now();
+
+    const edge = board.supervisor.running.find((node) => node.nodeId === 'edge-1')!;
+    process.kill(edge.pid, 'SIGKILL');
+    await until('edge-1 runs again without Kafka', 45_000, () =>
+      board.supervisor.running.some((node) => node.nodeId === 'edge-1' && node.pid !== edge.pid),
+    );
+    const gateway = board.gateways.find((address) => address.endsWith(`:${edge.httpPort}`))!;
+    const written = await client.request('PUT', `/v1/articles/${articles[0]}/like`, { userId: '999999', gateway });
+    expect(written).toMatchObject({ status: 200, body: { liked: true } });
+    expect((await client.request<HotList>('GET', '/v1/hot-articles', { gateway })).status).toBe(200);
+
+    await pause(Math.max(0, outageMs - (performance.now() - killedMs)));
+    expectOnlySuccess(await traffic.stop());
+    await kafka.start();
+    await settled(60_000);
+  }, 240_000);
+});

@@ -188,6 +188,8 @@ export interface PartitionReaderOptions {
   partitions: readonly (TopicPartition & { from: 'beginning' | 'end' | bigint })[];
   maxWaitMs?: number;
   maxBytes?: number;
+  /** Where to go on when a position is outside what the partition holds. Default: `end` for who began there, else `beginning`. */
+  outOfRange?: 'beginning' | 'end';
   /** Messages of one partition, in order. Not awaited further than its own promise: the next fetch waits for it. */
   onMessages(messages: readonly IncomingMessage[]): Promise<void> | void;
   /** Reachable again or lost: for health and for rejoining. */
@@ -267,7 +269,12 @@ export interface TransactionalKafkaPort extends KafkaPort {
   lastCommitted(partition: TopicPartition): Promise<IncomingMessage | null>;
 }
 
-/** Adapters that can also read without a group. */
+/** Adapters that can also read without a group, and publish what is useless when it is late. */
 export interface ReadingKafkaPort extends KafkaPort {
+  /**
+   * `acks: 'leader'`: at most once. Stored by the leader alone; only what certainly was not stored is sent again; calls go
+   * side by side. Default `all`, as every `KafkaPort`.
+   */
+  publisher(options?: PublisherOptions & { acks?: 'all' | 'leader' }): Publisher;
   reader(options: PartitionReaderOptions): PartitionReader;
 }

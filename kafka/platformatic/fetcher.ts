@@ -1,0 +1,396 @@
+import { fetchV12, fetchV13, fetchV15, fetchV16, fetchV17 } from '@platformatic/kafka';
+import type { KafkaError } from '../errors.ts';
+import type { IncomingMessage, KafkaConnection, TopicPartition } from '../port.ts';
+import { answerWithErrors, errorOfProtocolCode, hasMoved, protocolCode, toKafkaError } from './errors.ts';
+import { listOffsets } from './offsets.ts';
+import { partKey } from './produce.ts';
+import { messagesOf } from './records.ts';
+import { Wire } from './wire.ts';
+
+export interface FetchedBatch extends TopicPartition {
+  messages: readonly IncomingMessage[];
+  highWatermark: bigint;
+  /** Position after this batch, control records and aborted messages included. */
+  next: bigint;
+}
+
+export interface OutOfRange extends TopicPartition {
+  offset: bigint;
+  beginning: bigint;
+  end: bigint;
+  /** The topic was deleted and made anew. */
+  recreated: boolean;
+}
+
+export interface FetcherOptions {
+  maxWaitMs: number;
+  maxBytes: number;
+  maxBytesPerPartition: number;
+  /** How long a broker may take beyond `maxWaitMs`; then the connection is thrown away. */
+  answerTimeoutMs: number;
+  /** The partition is not fetched again before this resolves. Must not reject. */
+  onBatch(batch: FetchedBatch): Promise<void> | void;
+  /** Where to go on when the position is outside what the partition holds. */
+  onOutOfRange(at: OutOfRange): Promise<bigint> | bigint;
+  onStateChange?(state: 'reading' | 'disconnected', error: KafkaError | null): void;
+}
+
+interface Reading extends TopicPartition {
+  from: 'beginning' | 'end' | bigint;
+  position: bigint | null;
+  topicId: string | null;
+  /** The broker whose loop fetches it; null while it is looked for. */
+  leader: number | null;
+  /** Fetched since it was last looked for. */
+  healthy: boolean;
+  busy: boolean;
+  paused: boolean;
+  /** How often its leader was lost since the last successful fetch. */
+  losses: number;
+}
+
+/**
+ * Fetches partitions from their leaders, for ever: one loop for each leader, and one that finds leaders and start positions
+ * for partitions that have none (at the start, after an error, after a move). Every fetch has a hard deadline, so that a
+ * broker that keeps a connection open and says nothing is noticed and left.
+ */
+export class Fetcher {
+  readonly #options: FetcherOptions;
+  /** Metadata and offsets; a long poll would hold them up on a shared connection. */
+  readonly #control: Wire;
+  readonly #data: Wire;
+  readonly #readings = new Map<string, Reading>();
+  readonly #loops = new Map<number, Promise<void>>();
+  readonly #handlers = new Set<Promise<void>>();
+  readonly #sleepers = new Set<() => void>();
+  readonly #backoffs = new Set<() => void>();
+  #finding: Promise<void> | null = null;
+  #state: 'starting' | 'reading' | 'disconnected' = 'starting';
+  #stopped = false;
+  #failures = 0;
+  lastFetchMs: number | null = null;
+
+  constructor(connection: KafkaConnection, options: FetcherOptions) {
+    this.#options = options;
+    this.#control = new Wire(connection, { requestTimeoutMs: options.answerTimeoutMs });
+    this.#data = new Wire(connection, { requestTimeoutMs: options.answerTimeoutMs });
+  }
+
+  add(partitions: readonly (TopicPartition & { from: 'beginning' | 'end' | bigint })[]): void {
+    for (const { topic, partition, from } of partitions) {
+      this.#readings.set(partKey({ topic, partition }), {
+        topic,
+        partition,
+        from,
+        position: typeof from === 'bigint' ? from : null,
+        topicId: null,
+        leader: null,
+        healthy: false,
+        busy: false,
+        paused: false,
+        losses: 0,
+      });
+    }
+    if (!this.#stopped) this.#finding ??= this.#findLeaders();
+    this.#wake();
+  }
+
+  /** Answers of fetches that are on their way are dropped. */
+  remove(partitions: readonly TopicPartition[]): void {
+    for (const partition of partitions) this.#readings.delete(partKey(partition));
+    this.#wake();
+  }
+
+  pause(partition: TopicPartition, paused: boolean): void {
+    const reading = this.#readings.get(partKey(partition));
+    if (reading) reading.paused = paused;
+    this.#wake();
+  }
+
+  /** Goes on at another offset. */
+  seek(partition: TopicPartition, offset: bigint): void {
+    const reading = this.#readings.get(partKey(partition));
+    if (reading) reading.position = offset;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#control.close();
+    this.#data.close();
+    this.#wake();
+    await Promise.allSettled([this.#finding, ...this.#loops.values()]);
+    await Promise.allSettled(this.#handlers);
+  }
+
+  async #findLeaders(): Promise<void> {
+    while (!this.#stopped) {
+      const homeless = this.#all().filter(({ leader }) => leader === null);
+      if (homeless.length === 0) {
+        await this.#sleep();
+        continue;
+      }
+      // The first look is at once; what is lost again and again is looked for more and more slowly.
+      const losses = Math.max(...homeless.map((reading) => reading.losses));
+      if (losses > 1) await this.#sleep(backoffMs(losses));
+      let trouble: KafkaError | null;
+      try {
+        trouble = await this.#find(homeless);
+      } catch (error) {
+        trouble = toKafkaError(error, 'look for partitions');
+      }
+      if (this.#stopped || !trouble) continue;
+      this.#report('disconnected', trouble);
+      await this.#sleep(backoffMs(++this.#failures));
+    }
+  }
+
+  /** Gives partitions a leader and a position. Answers what kept some of them from it. */
+  async #find(homeless: Reading[]): Promise<KafkaError | null> {
+    const metadata = await this.#control.refresh([...new Set(homeless.map(({ topic }) => topic))]);
+    for (const [nodeId, address] of this.#control.brokers) this.#data.learnBroker(nodeId, address);
+    let trouble: KafkaError | null = null;
+    for (const reading of homeless) {
+      const topic = metadata.get(reading.topic);
+      const leader = topic?.partitions.find(({ partition }) => partition === reading.partition)?.leader;
+      if (!topic || leader === undefined || leader < 0) {
+        const code = leader === undefined ? protocolCode.unknownTopicOrPartition : protocolCode.leaderNotAvailable;
+        trouble = errorOfProtocolCode(code, `read ${partKey(reading)}`);
+        continue;
+      }
+      try {
+        await this.#findPosition(reading, leader, topic.id);
+      } catch (error) {
+        trouble = toKafkaError(error, `read ${partKey(reading)}`);
+        continue;
+      }
+      if (!this.#isCurrent(reading)) continue;
+      reading.leader = leader;
+      if (!this.#loops.has(leader)) this.#startLoop(leader);
+    }
+    this.#wake();
+    return trouble;
+  }
+
+  async #findPosition(reading: Reading, leader: number, topicId: string): Promise<void> {
+    const { topic, partition } = reading;
+    if (reading.topicId !== null && reading.topicId !== topicId && reading.position !== null) {
+      const [beginning, end] = await this.#bounds(reading, leader);
+      reading.position = await this.#options.onOutOfRange({
+        topic,
+        partition,
+        offset: reading.position,
+        beginning,
+        end,
+        recreated: true,
+      });
+    }
+    reading.topicId = topicId;
+    if (reading.position !== null) return;
+    const at = reading.from === 'beginning' ? 'beginning' : 'end';
+    const offsets = await listOffsets(this.#control, leader, topic, [partition], at);
+    reading.position ??= offsets.get(partition) ?? null;
+  }
+
+  async #bounds({ topic, partition }: Reading, leader: number): Promise<[bigint, bigint]> {
+    const beginning = await listOffsets(this.#control, leader, topic, [partition], 'beginning');
+    const end = await listOffsets(this.#control, leader, topic, [partition], 'end');
+    return [beginning.get(partition) ?? 0n, end.get(partition) ?? 0n];
+  }
+
+  #startLoop(leader: number): void {
+    const loop = this.#poll(leader).finally(() => {
+      this.#loops.delete(leader);
+      // A partition may have come while the loop was on its way out.
+      if (!this.#stopped && this.#all().some((reading) => reading.leader === leader)) this.#startLoop(leader);
+    });
+    this.#loops.set(leader, loop);
+  }
+
+  async #poll(leader: number): Promise<void> {
+    while (!this.#stopped) {
+      const own = this.#all().filter((reading) => reading.leader === leader);
+      if (own.length === 0) return;
+      const ready = own.filter(({ busy, paused }) => !busy && !paused);
+      if (ready.length === 0) {
+        await this.#sleep();
+        continue;
+      }
+      try {
+        await this.#fetch(leader, ready, this.#waitMs(own, ready));
+      } catch (error) {
+        if (this.#stopped) return;
+        const trouble = toKafkaError(error, `fetch from broker ${leader}`);
+        for (const reading of own) this.#lose(reading);
+        this.#report('disconnected', trouble);
+        return;
+      }
+    }
+  }
+
+  /**
+   * How long the broker may wait for messages: not at all at first (so that one knows at once that it works), and shortly
+   * while partitions are left out because they are worked on.
+   */
+  #waitMs(own: Reading[], ready: Reading[]): number {
+    if (ready.some(({ healthy }) => !healthy)) return 0;
+    return own.some(({ busy }) => busy) ? Math.min(20, this.#options.maxWaitMs) : this.#options.maxWaitMs;
+  }
+
+  async #fetch(leader: number, ready: Reading[], waitMs: number): Promise<void> {
+    const positions = new Map(ready.map((reading) => [reading, reading.position!]));
+    const answer = await answerWithErrors(
+      this.#data.request(leader, 'fetch', fetchVersions, (version) => this.#fetchArguments(version, ready, waitMs), {
+        deadlineMs: waitMs + this.#options.answerTimeoutMs,
+      }),
+    );
+    if (answer.errorCode !== 0) throw errorOfProtocolCode(answer.errorCode, `fetch from broker ${leader}`);
+    this.lastFetchMs = performance.now();
+    for (const { topicId, partitions } of answer.responses) {
+      for (const partition of partitions) {
+        const reading = ready.find(
+          (candidate) =>
+            candidate.partition === partition.partitionIndex &&
+            (candidate.topicId === topicId || candidate.topic === topicId),
+        );
+        // Taken away, or sent elsewhere, while the answer was on its way.
+        if (!reading || !this.#isCurrent(reading) || reading.position !== positions.get(reading)) continue;
+        if (partition.errorCode !== 0) await this.#refused(reading, leader, partition.errorCode);
+        else this.#received(reading, partition);
+      }
+    }
+    if (this.#all().every(({ healthy, paused }) => healthy || paused)) this.#report('reading', null);
+  }
+
+  #fetchArguments(version: number, ready: Reading[], waitMs: number): unknown[] {
+    const topics = new Map<string, Reading[]>();
+    for (const reading of ready) {
+      const topic = topics.get(reading.topic);
+      if (topic) topic.push(reading);
+      else topics.set(reading.topic, [reading]);
+    }
+    const readCommitted = 1;
+    const noSession = [0, -1];
+    return [
+      waitMs,
+      1,
+      this.#options.maxBytes,
+      readCommitted,
+      ...noSession,
+      [...topics.values()].map((readings) => ({
+        // Up to version 12 topics go by name.
+        topicId: version <= 12 ? readings[0]!.topic : readings[0]!.topicId,
+        partitions: readings.map(({ partition, position }) => ({
+          partition,
+          currentLeaderEpoch: -1,
+          fetchOffset: position,
+          lastFetchedEpoch: -1,
+          partitionMaxBytes: this.#options.maxBytesPerPartition,
+        })),
+      })),
+      [],
+      '',
+    ];
+  }
+
+  #received(reading: Reading, partition: FetchedPartition): void {
+    reading.healthy = true;
+    reading.losses = 0;
+    const { topic, position } = reading;
+    const { messages, next } = messagesOf(
+      topic,
+      reading.partition,
+      partition.records ?? [],
+      partition.abortedTransactions ?? [],
+      position!,
+    );
+    if (next === position) return;
+    reading.position = next;
+    const { highWatermark } = partition;
+    const result = this.#options.onBatch({ topic, partition: reading.partition, messages, highWatermark, next });
+    if (!result) return;
+    reading.busy = true;
+    const handler = result.finally(() => {
+      reading.busy = false;
+      this.#handlers.delete(handler);
+      this.#wake();
+    });
+    this.#handlers.add(handler);
+  }
+
+  async #refused(reading: Reading, leader: number, errorCode: number): Promise<void> {
+    const { topic, partition } = reading;
+    if (errorCode === protocolCode.offsetOutOfRange) {
+      const offset = reading.position!;
+      const [beginning, end] = await this.#bounds(reading, leader);
+      reading.position = await this.#options.onOutOfRange({
+        topic,
+        partition,
+        offset,
+        beginning,
+        end,
+        recreated: false,
+      });
+      return;
+    }
+    this.#lose(reading);
+    const error = errorOfProtocolCode(errorCode, `read ${partKey(reading)}`);
+    // A leader that moved is found within a moment; anything else is looked at more slowly.
+    this.#report('disconnected', error);
+    if (!hasMoved(errorCode)) await this.#sleep(250);
+  }
+
+  #lose(reading: Reading): void {
+    reading.leader = null;
+    reading.healthy = false;
+    reading.losses++;
+    this.#wake();
+  }
+
+  #report(state: 'reading' | 'disconnected', error: KafkaError | null): void {
+    if (state === 'reading') this.#failures = 0;
+    if (this.#state === state || this.#stopped) return;
+    this.#state = state;
+    this.#options.onStateChange?.(state, error);
+  }
+
+  #all(): Reading[] {
+    return [...this.#readings.values()];
+  }
+
+  #isCurrent(reading: Reading): boolean {
+    return !this.#stopped && this.#readings.get(partKey(reading)) === reading;
+  }
+
+  /** Until something changes, or the time is over. */
+  #sleep(timeoutMs?: number): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        this.#sleepers.delete(wake);
+        resolve();
+      };
+      const timer = timeoutMs === undefined ? undefined : setTimeout(wake, timeoutMs);
+      // A backoff is not cut short by other partitions' changes, only by the end.
+      if (timeoutMs === undefined) this.#sleepers.add(wake);
+      else this.#backoffs.add(wake);
+    });
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#sleepers]) wake();
+    if (this.#stopped) for (const wake of [...this.#backoffs]) wake();
+  }
+}
+
+const fetchVersions = [fetchV17.api, fetchV16.api, fetchV15.api, fetchV13.api, fetchV12.api];
+
+type FetchedPartition = Pick<
+  fetchV17.FetchResponsePartition,
+  'records' | 'abortedTransactions' | 'highWatermark' | 'errorCode'
+>;
+
+/** 25 ms, doubled up to a second, with a spread of a quarter. */
+function backoffMs(attempt: number): number {
+  return Math.min(1_000, 25 * 2 ** (attempt - 1)) * (0.75 + Math.random() * 0.5);
+}

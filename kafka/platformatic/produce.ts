@@ -1,0 +1,157 @@
+import {
+  initProducerIdV2,
+  initProducerIdV3,
+  initProducerIdV4,
+  initProducerIdV5,
+  type MessageRecord,
+  NumericMap,
+  produceV7,
+  produceV8,
+  produceV9,
+  produceV10,
+  produceV11,
+} from '@platformatic/kafka';
+import type { OutgoingMessage } from '../port.ts';
+import { answerWithErrors } from './errors.ts';
+import type { Wire } from './wire.ts';
+
+// The produce side of the protocol: record batches, produce requests and producer ids.
+
+/** Records that go as one record batch to one partition. */
+export interface Chunk {
+  messages: readonly OutgoingMessage[];
+  bytes: number;
+}
+
+/** Brokers refuse record batches over 1,048,588 bytes by default; a bigger message goes alone and the broker decides. */
+const maxChunkBytes = 900_000;
+
+/** Cuts the messages of one partition, in order, into record batches that a broker takes. */
+export function chunksOf(messages: readonly OutgoingMessage[], maxBytes = maxChunkBytes): Chunk[] {
+  const chunks: Chunk[] = [];
+  let current: OutgoingMessage[] = [];
+  let bytes = 0;
+  for (const message of messages) {
+    const size = sizeOf(message);
+    if (current.length > 0 && bytes + size > maxBytes) {
+      chunks.push({ messages: current, bytes });
+      current = [];
+      bytes = 0;
+    }
+    current.push(message);
+    bytes += size;
+  }
+  if (current.length > 0) chunks.push({ messages: current, bytes });
+  return chunks;
+}
+
+/** Upper estimate of a message's bytes in a record batch. */
+export function sizeOf({ key, value, headers }: OutgoingMessage): number {
+  let bytes = 40 + (key?.length ?? 0) + (value?.length ?? 0);
+  if (headers) {
+    for (const name in headers) bytes += 10 + Buffer.byteLength(name) + Buffer.byteLength(headers[name]!);
+  }
+  return bytes;
+}
+
+export interface ProducerIdentity {
+  producerId: bigint;
+  producerEpoch: number;
+}
+
+export interface ProducePart {
+  topic: string;
+  partition: number;
+  messages: readonly OutgoingMessage[];
+  /** Sequence number of the first message; only with an identity. */
+  sequence?: number;
+}
+
+export interface ProduceRequest {
+  acks: 'all' | 'leader';
+  parts: readonly ProducePart[];
+  identity?: ProducerIdentity;
+  transactionalId?: string;
+  deadlineMs: number;
+}
+
+export interface PartAnswer {
+  errorCode: number;
+  message: string | null;
+  baseOffset: bigint | null;
+}
+
+const produceVersions = [produceV11.api, produceV10.api, produceV9.api, produceV8.api, produceV7.api];
+
+/** One produce request to one leader. Answers by `topic:partition`; a partition that the broker left out is missing. */
+export async function produce(wire: Wire, leader: number, request: ProduceRequest): Promise<Map<string, PartAnswer>> {
+  const sequences = new NumericMap();
+  const records: MessageRecord[] = [];
+  const timestamp = BigInt(Date.now());
+  for (const part of request.parts) {
+    if (part.sequence !== undefined) sequences.set(partKey(part), part.sequence);
+    for (const message of part.messages) records.push(toRecord(message, timestamp));
+  }
+  const { identity, transactionalId } = request;
+  const answer = await answerWithErrors(
+    wire.request(
+      leader,
+      'produce',
+      produceVersions,
+      [
+        request.acks === 'all' ? -1 : 1,
+        // The broker gives up on its replicas before this side gives up on the broker.
+        Math.max(100, Math.floor(request.deadlineMs * 0.8)),
+        records,
+        { ...identity, sequences: identity ? sequences : undefined, transactionalId },
+      ],
+      { deadlineMs: request.deadlineMs },
+    ),
+  );
+  const answers = new Map<string, PartAnswer>();
+  for (const { name, partitionResponses } of typeof answer === 'boolean' ? [] : answer.responses) {
+    for (const { index, errorCode, errorMessage, baseOffset } of partitionResponses) {
+      answers.set(partKey({ topic: name, partition: index }), {
+        errorCode,
+        message: errorMessage ?? null,
+        baseOffset: baseOffset >= 0n ? baseOffset : null,
+      });
+    }
+  }
+  return answers;
+}
+
+const initVersions = [initProducerIdV5.api, initProducerIdV4.api, initProducerIdV3.api, initProducerIdV2.api];
+
+/**
+ * Asks for a producer id; with a transactional id it fences the older producers of that id. The client's own defaults (0, 0)
+ * would fence the newcomer instead: -1 and -1 is what the protocol asks for.
+ */
+export async function initProducer(
+  wire: Wire,
+  target: number | 'any',
+  options: { transactionalId?: string; transactionTimeoutMs?: number } = {},
+): Promise<ProducerIdentity> {
+  const { transactionalId, transactionTimeoutMs } = options;
+  const { producerId, producerEpoch } = await wire.request(target, 'init producer id', initVersions, [
+    transactionalId ?? null,
+    transactionTimeoutMs ?? 60_000,
+    -1n,
+    -1,
+  ]);
+  return { producerId, producerEpoch };
+}
+
+export function partKey({ topic, partition }: { topic: string; partition: number }): string {
+  return `${topic}:${partition}`;
+}
+
+function toRecord({ topic, partition, key, value, headers }: OutgoingMessage, timestamp: bigint): MessageRecord {
+  const map = new Map<Buffer, Buffer>();
+  for (const name in headers) {
+    const header = headers[name]!;
+    map.set(Buffer.from(name), typeof header === 'string' ? Buffer.from(header) : header);
+  }
+  // The client's types ask for a value, its encoder takes null as well: a tombstone.
+  return { topic, partition, key: key ?? undefined, value: value as Buffer, headers: map, timestamp };
+}

@@ -1,0 +1,346 @@
+import {
+  apiVersionsV1,
+  apiVersionsV3,
+  Connection,
+  type ConnectionOptions,
+  metadataV10,
+  metadataV11,
+  metadataV12,
+  type SASLMechanismValue,
+} from '@platformatic/kafka';
+import { KafkaError } from '../errors.ts';
+import type { KafkaConnection } from '../port.ts';
+import { answerWithErrors, toKafkaError } from './errors.ts';
+
+/**
+ * The connections of one publisher, reader, admin or consumer, on the client library's protocol layer (one socket, one
+ * versioned function for each Kafka API). Its high-level clients are not used: they retry inside, for a time that is theirs,
+ * deduplicate calls and answer for a whole batch, so that neither a deadline nor "which partitions are stored" can be kept.
+ *
+ * Rules: every request has a hard deadline; a request that failed for any reason but a broker's answer takes its
+ * connection with it; nothing here retries.
+ */
+export class Wire {
+  readonly #connection: KafkaConnection;
+  readonly #links = new Map<string, Promise<Link>>();
+  readonly #requestTimeoutMs: number;
+  #brokers = new Map<number, Address>();
+  #topics = new Map<string, TopicMetadata>();
+  #rotation = 0;
+  #closed = false;
+
+  /** `requestTimeoutMs`: deadline of a request that does not give its own. */
+  constructor(connection: KafkaConnection, options: { requestTimeoutMs?: number } = {}) {
+    this.#connection = connection;
+    this.#requestTimeoutMs = options.requestTimeoutMs ?? connection.requestTimeoutMs ?? 10_000;
+  }
+
+  get requestTimeoutMs(): number {
+    return this.#requestTimeoutMs;
+  }
+
+  /** Sends a request to a broker (`any`: whichever answers) and gives its answer. Throws the port's errors. */
+  async request<Answer>(
+    target: number | 'any',
+    what: string,
+    versions: readonly Api<Answer>[],
+    args: readonly unknown[] | ((version: number) => readonly unknown[]),
+    options: { deadlineMs?: number } = {},
+  ): Promise<Answer> {
+    const link = target === 'any' ? await this.#anyLink(what) : await this.#linkToNode(target, what);
+    const api = link.choose(versions, what);
+    const deadlineMs = options.deadlineMs ?? this.#requestTimeoutMs;
+    try {
+      return await within(deadlineMs, what, (settle) =>
+        api(link.connection, ...([...(typeof args === 'function' ? args(api.version) : args), settle] as never[])),
+      );
+    } catch (error) {
+      // An error code in an answer says that the connection works; after anything else it is thrown away.
+      if (isAnswer(error)) throw error;
+      this.#drop(link);
+      const failure = toKafkaError(error, what);
+      sent.add(failure);
+      throw failure;
+    }
+  }
+
+  /** Fresh metadata of the topics; a topic that is not there is missing in the answer. */
+  async refresh(topics: readonly string[]): Promise<Map<string, TopicMetadata>> {
+    const answer = await this.#metadata([...topics]);
+    const found = new Map<string, TopicMetadata>();
+    for (const topic of topics) {
+      const metadata = answer.get(topic);
+      if (metadata) {
+        this.#topics.set(topic, metadata);
+        found.set(topic, metadata);
+      } else this.#topics.delete(topic);
+    }
+    return found;
+  }
+
+  /** All topics that are not internal. */
+  async allTopics(): Promise<Map<string, TopicMetadata>> {
+    return this.#metadata(null);
+  }
+
+  /** Metadata from the cache. */
+  known(topic: string): TopicMetadata | undefined {
+    return this.#topics.get(topic);
+  }
+
+  forget(topics?: Iterable<string>): void {
+    if (!topics) this.#topics.clear();
+    else for (const topic of topics) this.#topics.delete(topic);
+  }
+
+  /** Where a broker is, from an answer that named it (a coordinator). */
+  learnBroker(nodeId: number, address: Address): void {
+    this.#brokers.set(nodeId, address);
+  }
+
+  /** Brokers that the last metadata named. */
+  get brokers(): ReadonlyMap<number, Address> {
+    return this.#brokers;
+  }
+
+  /** Throws all connections away; the next request opens new ones. */
+  dropAll(): void {
+    for (const link of this.#links.values()) {
+      link.then(
+        ({ connection }) => connection.socket?.destroy(),
+        () => undefined,
+      );
+    }
+    this.#links.clear();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.dropAll();
+  }
+
+  async #metadata(topics: string[] | null): Promise<Map<string, TopicMetadata>> {
+    const answer = await answerWithErrors(
+      this.request('any', 'metadata', [metadataV12.api, metadataV11.api, metadataV10.api], [topics, false, false]),
+    );
+    this.#brokers = new Map(answer.brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]));
+    const found = new Map<string, TopicMetadata>();
+    for (const { name, topicId, isInternal, partitions } of answer.topics) {
+      if (!name || isInternal || partitions.length === 0) continue;
+      const sorted = [...partitions].sort((one, other) => one.partitionIndex - other.partitionIndex);
+      found.set(name, {
+        topic: name,
+        id: topicId,
+        partitions: sorted.map(({ partitionIndex, leaderId, leaderEpoch, replicaNodes, isrNodes }) => ({
+          partition: partitionIndex,
+          leader: leaderId,
+          leaderEpoch,
+          replicas: replicaNodes,
+          inSyncReplicas: isrNodes,
+        })),
+      });
+    }
+    return found;
+  }
+
+  async #linkToNode(nodeId: number, what: string): Promise<Link> {
+    const address = this.#brokers.get(nodeId);
+    if (!address) {
+      throw new KafkaError('KAFKA_UNAVAILABLE', `${what}: broker ${nodeId} is not known`, { retryable: true });
+    }
+    return this.#link(address, what);
+  }
+
+  /** A connection to any broker. Starts after the one that was tried last, so that a dead one does not stay first. */
+  async #anyLink(what: string): Promise<Link> {
+    const addresses = [...this.#connection.brokers.map(parseAddress), ...this.#brokers.values()];
+    const seen = new Map(addresses.map((address) => [keyOf(address), address]));
+    const candidates = [...seen.values()];
+    let last: unknown;
+    for (let tried = 0; tried < candidates.length; tried++) {
+      const address = candidates[this.#rotation % candidates.length]!;
+      try {
+        return await this.#link(address, what);
+      } catch (error) {
+        last = error;
+        this.#rotation++;
+      }
+    }
+    throw last ?? new KafkaError('KAFKA_BAD_ARGUMENT', 'no brokers are configured', { retryable: false });
+  }
+
+  #link(address: Address, what: string): Promise<Link> {
+    if (this.#closed) {
+      return Promise.reject(new KafkaError('KAFKA_CLOSED', `${what}: the connection is closed`, { retryable: false }));
+    }
+    const key = keyOf(address);
+    const existing = this.#links.get(key);
+    if (existing) return existing;
+    const forget = () => {
+      if (this.#links.get(key) === opening) this.#links.delete(key);
+    };
+    const opening: Promise<Link> = openLink(this.#connection, address, forget).catch((error) => {
+      forget();
+      throw toKafkaError(error, `${what}: ${key}`);
+    });
+    this.#links.set(key, opening);
+    return opening;
+  }
+
+  #drop(link: Link): void {
+    this.#links.delete(link.key);
+    this.#rotation++;
+    link.connection.socket?.destroy();
+  }
+}
+
+const sent = new WeakSet<object>();
+
+/** Whether the request of this error may have reached the broker: it was sent, and only its answer is missing. */
+export function mayHaveArrived(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && sent.has(error);
+}
+
+export interface Address {
+  host: string;
+  port: number;
+}
+
+export interface TopicMetadata {
+  topic: string;
+  /** The topic's UUID: another one means that the topic was deleted and made anew. */
+  id: string;
+  /** Sorted by number; `leader` is -1 while there is none. */
+  partitions: {
+    partition: number;
+    leader: number;
+    leaderEpoch: number;
+    replicas: number[];
+    inSyncReplicas: number[];
+  }[];
+}
+
+/** One version of a Kafka API, as the client library exports them. */
+export interface Api<Answer> {
+  (connection: Connection, ...args: never[]): void;
+  async: (...args: never[]) => Promise<Answer>;
+  key: number;
+  version: number;
+}
+
+type SupportedVersions = Map<number, { minVersion: number; maxVersion: number }>;
+
+class Link {
+  readonly key: string;
+  readonly connection: Connection;
+  readonly #supported: SupportedVersions;
+
+  constructor(key: string, connection: Connection, supported: SupportedVersions) {
+    this.key = key;
+    this.connection = connection;
+    this.#supported = supported;
+  }
+
+  /** The newest version that both sides speak; `versions` are given newest first. */
+  choose<Answer>(versions: readonly Api<Answer>[], what: string): Api<Answer> {
+    const range = this.#supported.get(versions[0]!.key);
+    const api = range && versions.find(({ version }) => version >= range.minVersion && version <= range.maxVersion);
+    if (api) return api;
+    const offered = range ? `versions ${range.minVersion} to ${range.maxVersion}` : 'none';
+    throw new KafkaError(
+      'KAFKA_UNEXPECTED',
+      `${what}: broker ${this.key} offers ${offered}, this adapter speaks ${versions.map(({ version }) => version)}`,
+      { retryable: false },
+    );
+  }
+}
+
+async function openLink(settings: KafkaConnection, address: Address, onClose: () => void): Promise<Link> {
+  const connectTimeoutMs = settings.connectTimeoutMs ?? 5_000;
+  const connection = new Connection(settings.clientId, connectionOptions(settings, connectTimeoutMs));
+  // Without a listener an 'error' event would end the process; what failed is told by the request's own callback.
+  connection.on('error', () => undefined);
+  connection.on('close', onClose);
+  try {
+    // The client's own time-out covers the TCP connection only, not a TLS or SASL exchange that hangs.
+    await within<void>(connectTimeoutMs + 1_000, `connect to ${keyOf(address)}`, (settle) => {
+      connection.connect(address.host, address.port, (error) => settle(error));
+    });
+    return new Link(keyOf(address), connection, await supportedVersions(connection, connectTimeoutMs));
+  } catch (error) {
+    connection.socket?.destroy();
+    throw error;
+  }
+}
+
+async function supportedVersions(connection: Connection, deadlineMs: number) {
+  const ask = (api: typeof apiVersionsV3.api | typeof apiVersionsV1.api) =>
+    within<{ apiKeys: { apiKey: number; minVersion: number; maxVersion: number }[] }>(
+      deadlineMs,
+      'api versions',
+      (settle) => api(connection, 'hotboard', '1', settle as never),
+    );
+  const answer = await ask(apiVersionsV3.api).catch((error) => {
+    if (!isAnswer(error)) throw error;
+    return ask(apiVersionsV1.api);
+  });
+  return new Map(answer.apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, { minVersion, maxVersion }]));
+}
+
+function connectionOptions(settings: KafkaConnection, connectTimeout: number): ConnectionOptions {
+  const { tls, sasl } = settings;
+  return {
+    connectTimeout,
+    // Deadlines are this adapter's own (`within`), the client's must never come first.
+    requestTimeout: 600_000,
+    maxInflights: 100,
+    tls: tls ? (tls === true ? {} : tls) : undefined,
+    tlsServerName: tls ? (tls !== true && tls.servername ? tls.servername : true) : undefined,
+    sasl: sasl && {
+      mechanism: sasl.mechanism.toUpperCase() as SASLMechanismValue,
+      username: sasl.username,
+      password: sasl.password,
+    },
+  };
+}
+
+/** A promise for a callback, with a deadline that does not trust the other side to ever call back. */
+export function within<Answer>(
+  deadlineMs: number,
+  what: string,
+  start: (settle: (error: Error | null | undefined, answer?: Answer) => void) => void,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new KafkaError('KAFKA_UNAVAILABLE', `${what}: no answer within ${deadlineMs} ms`, { retryable: true }));
+    }, deadlineMs);
+    const settle = (error: Error | null | undefined, answer?: Answer) => {
+      clearTimeout(timer);
+      if (error) reject(error);
+      else resolve(answer as Answer);
+    };
+    try {
+      start(settle);
+    } catch (error) {
+      settle(error as Error);
+    }
+  });
+}
+
+/** Whether the error is a broker's answer (so the connection is sound), not the lack of one. */
+function isAnswer(error: unknown): boolean {
+  return (error as { code?: string } | null)?.code === 'PLT_KFK_RESPONSE';
+}
+
+function parseAddress(broker: string): Address {
+  const at = broker.lastIndexOf(':');
+  const port = Number(broker.slice(at + 1));
+  if (at < 1 || !Number.isInteger(port) || port < 1 || port > 65535) {
+    throw new KafkaError('KAFKA_BAD_ARGUMENT', `broker must be host:port, got "${broker}"`, { retryable: false });
+  }
+  return { host: broker.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port };
+}
+
+function keyOf({ host, port }: Address): string {
+  return `${host}:${port}`;
+}

@@ -24,3 +24,7 @@ export class MigrationError extends Error {
     this.retryable = options.retryable;
   }
 }
+
+export function badArgument(message: string): MigrationError {
+  return new MigrationError('MIGRATION_BAD_ARGUMENT', message, { retryable: false });
+}

@@ -1,8 +1,11 @@
 import mysql, { type Connection } from 'mysql2/promise';
 import { Umzug } from 'umzug';
-import { MigrationError } from './errors.ts';
+import { badArgument, MigrationError } from './errors.ts';
 import { lockMigrations } from './lock.ts';
 import type { Migration, MigrationContext, MigrationSet } from './migration.ts';
+import { compareSteps, flatten, type MigrationStatus, selectExecuted } from './steps.ts';
+
+export type { MigrationStatus } from './steps.ts';
 
 export interface MigrateOptions {
   /** `mysql://user:password@host:port/database`. The user may create databases, or the database is there. */
@@ -16,13 +19,6 @@ export interface MigrateOptions {
   log?(message: string): void;
 }
 
-export interface MigrationStatus {
-  executed: string[];
-  pending: string[];
-  /** In the database, but unknown here: a newer program has migrated it. */
-  unknown: string[];
-}
-
 const createStorage = `
 CREATE TABLE IF NOT EXISTS schema_migration (
   name VARCHAR(191) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
@@ -30,8 +26,6 @@ CREATE TABLE IF NOT EXISTS schema_migration (
 ) ENGINE=InnoDB`;
 const storageExists = `
 SELECT 1 AS found FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'schema_migration'`;
-/** Names of the steps that ran. Missing table (error 1146): none did. */
-export const selectExecuted = 'SELECT name FROM schema_migration ORDER BY executed_at, name';
 const insertExecuted = 'INSERT INTO schema_migration (name, executed_at) VALUES (?, UTC_TIMESTAMP(6))';
 const deleteExecuted = 'DELETE FROM schema_migration WHERE name = ?';
 
@@ -78,30 +72,6 @@ export async function migrationStatus(options: Pick<MigrateOptions, 'url' | 'set
     await connection?.end();
   }
   return compareSteps(steps, executed);
-}
-
-export function compareSteps(steps: readonly Migration[], executed: readonly string[]): MigrationStatus {
-  const ran = new Set(executed);
-  const names = new Set(steps.map((step) => step.name));
-  return {
-    executed: executed.filter((name) => names.has(name)),
-    pending: [...names].filter((name) => !ran.has(name)),
-    unknown: executed.filter((name) => !names.has(name)),
-  };
-}
-
-/** All steps in order. Throws `MIGRATION_BAD_ARGUMENT` where two have one name or a name is malformed. */
-export function flatten(sets: readonly MigrationSet[]): Migration[] {
-  const steps = sets.flat();
-  const seen = new Set<string>();
-  for (const { name } of steps) {
-    if (!/^[a-z][a-z0-9-]*\/[0-9]{4}-[a-z0-9-]+$/.test(name)) {
-      throw badArgument(`The migration name ${JSON.stringify(name)} is not like "outbox/0001-outbox-tables".`);
-    }
-    if (seen.has(name)) throw badArgument(`The migration ${name} is listed twice.`);
-    seen.add(name);
-  }
-  return steps;
 }
 
 async function withRunner<Result>(
@@ -218,8 +188,4 @@ function failure(database: string, error: unknown): Error {
     `Migration ${migration.name} (${migration.direction}) of ${database} failed: ${reason}`,
     { retryable: false, cause },
   );
-}
-
-function badArgument(message: string): MigrationError {
-  return new MigrationError('MIGRATION_BAD_ARGUMENT', message, { retryable: false });
 }

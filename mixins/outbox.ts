@@ -1,0 +1,152 @@
+import moleculer, { type Context, type ServiceSchema } from 'moleculer';
+import type { Sequelize, Transaction } from 'sequelize';
+import { loadConfig } from '../config/load.ts';
+import { verifyDatabase } from '../database/verify.ts';
+import type { Catalogue } from '../events/catalogue.ts';
+import { outboxMigrations } from '../migrations/outbox/index.ts';
+import { forCallers } from '../outbox/for-callers.ts';
+import { oldestUnsentAgeMs } from '../outbox/lag.ts';
+import { type OutboxMeta, readOutboxMeta } from '../outbox/meta.ts';
+import { moleculerMetrics } from '../outbox/metrics.ts';
+import { Nudger } from '../outbox/nudge.ts';
+import type { OutboxTransaction, PayloadBuilder } from '../outbox/scope.ts';
+import { Outbox } from '../outbox/transaction.ts';
+import type { DatabaseChecks, DatabaseService } from './database.ts';
+
+export type { OutboxTransaction, PayloadBuilder } from '../outbox/scope.ts';
+
+export interface OutboxMixinOptions {
+  /** The producing service: CloudEvents source, last part of the topic, name of the relay's source. */
+  source: string;
+  /** What may be published: the definitions of this source. */
+  catalogue: Catalogue;
+  /** What the database must have been made with. Default: `HOTBOARD_BUCKETS` where it is set, else whatever the database says. */
+  buckets?: number;
+  /** Payload and headers of an event at most. Default 900 KiB: the broker's own limit is 1 MiB. */
+  maxEventBytes?: number;
+  /** How long a transaction is taken again after deadlocks and the like. Default 5,000. */
+  retryForMs?: number;
+}
+
+/** What the mixin gives to `this` of a service, beside what `DatabaseMixin` gives. */
+export interface OutboxService<Models = unknown> extends DatabaseService<Models> {
+  /** See `Outbox.transaction`. Errors are Moleculer errors (see `forCallers`), but for those that `work` throws itself. */
+  transaction<Result>(
+    work: (tx: OutboxTransaction) => Promise<Result> | Result,
+    options?: { ctx?: Context },
+  ): Promise<Result>;
+  /** See `Outbox.publish`: in a transaction that somebody else has opened, or in the one that is running. */
+  publish(
+    event: { type: string; aggregateId: string | number | bigint; payload: unknown | PayloadBuilder },
+    options?: { transaction?: Transaction | null; ctx?: Context },
+  ): Promise<void>;
+  outboxMeta(): Promise<OutboxMeta>;
+}
+
+/** The payload of the broadcast `outbox.nudge`: buckets of a source that have unsent rows. */
+export interface OutboxNudge {
+  source: string;
+  buckets: number[];
+}
+
+/**
+ * Lets a service write its changes and their events in one transaction. Needs `DatabaseMixin` on the same service (in any
+ * order) and the migration set `outbox` on its database.
+ *
+ *     const article = await this.transaction(async (tx) => {
+ *       const row = await this.models.Article.create({ … }, { transaction: tx.transaction });
+ *       tx.publish('ArticleCreated', row.id, async (tx) => ({ …, boardArticleCount: await count(tx.transaction) }));
+ *       return row;
+ *     }, { ctx });
+ *
+ * Methods: `transaction`, `publish`, `outboxMeta`. Action: `<service>.outboxLag`. Event sent: broadcast `outbox.nudge`
+ * (`OutboxNudge`) after a commit, as a hint to the relay.
+ */
+export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema> {
+  interface Instance extends OutboxService, DatabaseChecks {
+    outbox: Outbox;
+    outboxNudger: Nudger;
+    outboxKnownMeta?: OutboxMeta;
+  }
+
+  const expectedBuckets = () =>
+    options.buckets ?? (process.env.HOTBOARD_BUCKETS ? loadConfig(process.env).buckets : undefined);
+
+  /** Made at the first use: `this.sequelize` is there by then, whatever the order of the mixins. */
+  const outboxOf = (service: Instance): Outbox => {
+    if (service.outbox) return service.outbox;
+    if (!service.sequelize) {
+      throw new moleculer.Errors.ServiceSchemaError(`OutboxMixin needs DatabaseMixin on ${service.fullName}.`, {});
+    }
+    service.outbox = new Outbox({
+      ...options,
+      sequelize: service.sequelize,
+      buckets: async () => (await service.outboxMeta()).buckets,
+      nudge: (buckets) => service.outboxNudger.nudge(buckets),
+      logger: service.logger,
+      metrics: moleculerMetrics(service.broker, options.source),
+    });
+    return service.outbox;
+  };
+
+  const schema: Partial<ServiceSchema<unknown, object, object, Instance>> = {
+    actions: {
+      /**
+       * Answers `{ oldestUnsentAgeMs: number }`: the age of the oldest event that is not yet in Kafka, 0 where all are.
+       * Events of dead keys do not count: they wait for an operator, not for the relay.
+       */
+      outboxLag: {
+        async handler(this: Instance) {
+          await this.databaseReady().catch((error) => {
+            throw forCallers(error);
+          });
+          return { oldestUnsentAgeMs: await oldestUnsentAgeMs(this.sequelize) };
+        },
+      },
+    },
+
+    methods: {
+      async transaction(this: Instance, work, { ctx }: { ctx?: Context } = {}) {
+        try {
+          return await outboxOf(this).transaction(work, ctx);
+        } catch (error) {
+          throw forCallers(error);
+        }
+      },
+      async publish(this: Instance, event, given: { transaction?: Transaction | null; ctx?: Context } = {}) {
+        try {
+          await outboxOf(this).publish(event, { transaction: given.transaction, context: given.ctx });
+        } catch (error) {
+          throw forCallers(error);
+        }
+      },
+      async outboxMeta(this: Instance): Promise<OutboxMeta> {
+        if (!this.outboxKnownMeta) await this.databaseReady();
+        return this.outboxKnownMeta!;
+      },
+    },
+
+    created(this: Instance) {
+      this.outboxNudger = new Nudger({
+        send: (buckets) =>
+          this.broker.broadcast('outbox.nudge', { source: options.source, buckets } satisfies OutboxNudge),
+      });
+      this.databaseChecks = [
+        ...(this.databaseChecks ?? []),
+        async (sequelize: Sequelize) => {
+          await verifyDatabase(sequelize, [outboxMigrations]);
+          this.outboxKnownMeta = await readOutboxMeta(sequelize, expectedBuckets());
+        },
+      ];
+    },
+
+    started(this: Instance) {
+      outboxOf(this);
+    },
+
+    stopped(this: Instance) {
+      this.outboxNudger.stop();
+    },
+  };
+  return schema as Partial<ServiceSchema>;
+}

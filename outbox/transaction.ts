@@ -1,0 +1,354 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Sequelize, Transaction } from 'sequelize';
+import { DatabaseError } from '../database/errors.ts';
+import { type DatabaseFailure, databaseFailure, isTransient } from '../database/failures.ts';
+import { OutboxError } from './errors.ts';
+import type { EventRules } from './event.ts';
+import { type OutboxTransaction, type PayloadBuilder, Scope } from './scope.ts';
+import { encodeToken, mergeTokens, type TokenEntry } from './token.ts';
+import { type TracedContext, traceparentOf } from './traceparent.ts';
+import { planEvent, type WrittenEvent, writeEvents } from './write.ts';
+
+export interface OutboxOptions extends EventRules {
+  sequelize: Sequelize;
+  /** The database's number of buckets; asked before each transaction, so that it may wait for the database. */
+  buckets(): Promise<number>;
+  /** Wakes the relay: a hint that may be lost. */
+  nudge(buckets: readonly number[]): void;
+  logger: { warn(...args: unknown[]): void };
+  metrics?: OutboxMetrics;
+  /** No new attempt after so long. Default 5,000. */
+  retryForMs?: number;
+  /** Attempts of one transaction at most. Default 10. */
+  maxAttempts?: number;
+  /** Default: wall clock, timers and `Math.random`. */
+  time?: { nowMs(): number; sleep(ms: number): Promise<void>; random(): number };
+}
+
+/** Counts of what an outbox did. */
+export interface OutboxMetrics {
+  written(type: string, count: number): void;
+  retried(reason: string): void;
+  unknownOutcome(): void;
+}
+
+/** Where the consistency token goes. */
+interface TokenContext extends TracedContext {
+  meta: { consistencyToken?: string };
+}
+
+const firstBackoffMs = 5;
+const lastBackoffMs = 200;
+
+const systemTime = { nowMs: () => performance.now(), sleep: (ms: number) => delay(ms), random: Math.random };
+
+/** Transactions that carry their events. One for each producer database of a process. */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #time: NonNullable<OutboxOptions['time']>;
+  /** The transaction that the running code belongs to. */
+  readonly #current = new AsyncLocalStorage<Scope>();
+  readonly #scopes = new WeakMap<Transaction, Scope>();
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+    this.#time = options.time ?? systemTime;
+    this.#watchStatements(options.sequelize);
+  }
+
+  /**
+   * Runs `work` in a transaction (READ COMMITTED) and commits it with its events, or undoes all of it. A call within
+   * another's `work` joins that one: there is one commit, and a throw undoes the whole even where it is caught.
+   *
+   * Deadlocks, locked rows and a connection lost before the commit run `work` again from its start, for at most
+   * `retryForMs`: besides the database it must not change anything (use `tx.afterCommit`).
+   *
+   * Throws what `work` throws, `OutboxError` (`OUTCOME_UNKNOWN`: the change may be there; `TRANSACTION_CONFLICT`: it is not,
+   * try again) or `DatabaseError` (`DATABASE_UNAVAILABLE`).
+   *
+   * `context`: a Moleculer context: gives the trace, and gets `meta.consistencyToken` after the commit.
+   */
+  async transaction<Result>(
+    work: (tx: OutboxTransaction) => Promise<Result> | Result,
+    context?: TracedContext,
+  ): Promise<Result> {
+    const outer = this.#current.getStore();
+    if (outer && outer.phase !== 'ended') return this.#join(outer, work, context);
+
+    const startedMs = this.#time.nowMs();
+    const { retryForMs = 5000, maxAttempts = 10 } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      let scope: Scope | undefined;
+      try {
+        scope = await this.#begin(context);
+        return await this.#attempt(scope, work);
+      } catch (error) {
+        const reason = transientReason(error);
+        if (reason === null || scope?.committed) throw error;
+        if (attempt >= maxAttempts || this.#time.nowMs() - startedMs >= retryForMs)
+          throw givenUp(reason, attempt, error);
+        this.#options.metrics?.retried(reason);
+        const capMs = Math.min(firstBackoffMs * 2 ** attempt, lastBackoffMs);
+        await this.#time.sleep(this.#time.random() * capMs);
+      }
+    }
+  }
+
+  /** The running transaction of the code that asks, if it has one. */
+  current(): Scope | undefined {
+    const scope = this.#current.getStore();
+    return scope?.phase === 'ended' ? undefined : scope;
+  }
+
+  /** The scope of one of this outbox's own transactions. */
+  scopeOf(transaction: Transaction): Scope | undefined {
+    return this.#scopes.get(transaction);
+  }
+
+  publishIn(scope: Scope, type: string, aggregateId: string | number | bigint, build: PayloadBuilder): void {
+    scope.assertOpen(`publish(${JSON.stringify(type)})`);
+    const traceparent = traceparentOf(scope.contexts.findLast((context) => context !== undefined));
+    scope.events.push(planEvent(this.#options, type, aggregateId, traceparent, () => build(this.#handle(scope))));
+  }
+
+  /**
+   * Publishes in a Sequelize transaction of somebody else, at once: it takes the aggregate's version line now and holds it until
+   * that transaction ends, so call it last, and in a fixed order of aggregates where there are several. Any error of it
+   * must end that transaction. In one of this outbox's own it waits for the commit like `tx.publish`.
+   */
+  async publish(
+    event: { type: string; aggregateId: string | number | bigint; payload: unknown | PayloadBuilder },
+    options: { transaction?: Transaction | null; context?: TracedContext } = {},
+  ): Promise<void> {
+    const { type, aggregateId, payload } = event;
+    const build = typeof payload === 'function' ? (payload as PayloadBuilder) : () => payload;
+    const scope = options.transaction ? this.scopeOf(options.transaction) : this.current();
+    if (scope) return this.publishIn(scope, type, aggregateId, build);
+    const { transaction } = options;
+    if (!transaction) throw outsideTransaction(type);
+    if ((transaction as { finished?: string }).finished) {
+      throw new OutboxError(
+        'TRANSACTION_ENDED',
+        `publish(${JSON.stringify(type)}) was called after its transaction had ended: call it before the commit.`,
+      );
+    }
+    const planned = planEvent(this.#options, type, aggregateId, traceparentOf(options.context), () =>
+      build(foreignHandle(transaction)),
+    );
+    const written = await writeEvents(transaction, this.#options, await this.#options.buckets(), [planned]);
+    // Sequelize runs these hooks where COMMIT failed as well: a nudge too many does no harm.
+    transaction.afterCommit(() => this.#published(written, [options.context]));
+  }
+
+  async #begin(context: TracedContext | undefined): Promise<Scope> {
+    await this.#options.buckets();
+    try {
+      const transaction = await this.#options.sequelize.transaction();
+      const scope = new Scope(transaction, context);
+      this.#scopes.set(transaction, scope);
+      return scope;
+    } catch (error) {
+      if (databaseFailure(error) === null) throw error;
+      const message = `No transaction could be started: ${(error as Error).message}`;
+      throw new DatabaseError('DATABASE_UNAVAILABLE', message, { retryable: true, cause: error });
+    }
+  }
+
+  async #attempt<Result>(scope: Scope, work: (tx: OutboxTransaction) => Promise<Result> | Result): Promise<Result> {
+    let result: Result;
+    let written: WrittenEvent[];
+    try {
+      [result, written] = await this.#current.run(scope, async () => {
+        const answer = await work(this.#handle(scope));
+        if (scope.nested > 0) throw notAwaited();
+        scope.phase = 'closing';
+        throwIfFailed(scope);
+        const events = await this.#write(scope);
+        throwIfFailed(scope);
+        return [answer, events];
+      });
+    } catch (error) {
+      scope.phase = 'ended';
+      await undo(scope.transaction, error);
+      throw error;
+    }
+    await this.#commit(scope, written);
+    scope.phase = 'ended';
+    this.#published(written, scope.contexts);
+    for (const task of scope.afterCommit) {
+      try {
+        await task();
+      } catch (error) {
+        this.#options.logger.warn('A task after a commit failed; the change is committed.', error);
+      }
+    }
+    return result;
+  }
+
+  async #write(scope: Scope): Promise<WrittenEvent[]> {
+    if (scope.events.length === 0) return [];
+    const buckets = await this.#options.buckets();
+    try {
+      return await writeEvents(scope.transaction, this.#options, buckets, scope.events);
+    } catch (error) {
+      scope.statementFailed(error);
+      throw error;
+    }
+  }
+
+  async #commit(scope: Scope, written: readonly WrittenEvent[]): Promise<void> {
+    try {
+      await scope.transaction.commit();
+    } catch (error) {
+      scope.phase = 'ended';
+      if (scope.committed) {
+        this.#options.logger.warn('A hook after a commit failed; the change is committed.', error);
+        return;
+      }
+      const failure = databaseFailure(error);
+      // The server answered that it undid the transaction.
+      if (failure === 'deadlock' || failure === 'lock-wait' || failure === 'snapshot') throw error;
+      this.#options.metrics?.unknownOutcome();
+      this.#options.nudge([...new Set(written.map((event) => event.bucket))]);
+      throw new OutboxError(
+        'OUTCOME_UNKNOWN',
+        'The connection to the database broke during the commit: the change is there with its events, or not at all.',
+        { retryable: true, cause: error },
+      );
+    }
+  }
+
+  async #join<Result>(
+    scope: Scope,
+    work: (tx: OutboxTransaction) => Promise<Result> | Result,
+    context: TracedContext | undefined,
+  ): Promise<Result> {
+    scope.assertOpen('transaction()');
+    if (context && !scope.contexts.includes(context)) scope.contexts.push(context);
+    scope.nested++;
+    try {
+      return await work(this.#handle(scope));
+    } catch (error) {
+      scope.fail(error);
+      throw error;
+    } finally {
+      scope.nested--;
+    }
+  }
+
+  #handle(scope: Scope): OutboxTransaction {
+    return {
+      transaction: scope.transaction,
+      publish: (type, aggregateId, build) => this.publishIn(scope, type, aggregateId, build),
+      afterCommit(task) {
+        scope.assertOpen('afterCommit()');
+        scope.afterCommit.push(task);
+      },
+    };
+  }
+
+  #published(written: readonly WrittenEvent[], contexts: readonly (TracedContext | undefined)[]): void {
+    if (written.length === 0) return;
+    this.#options.nudge([...new Set(written.map((event) => event.bucket))]);
+    for (const { type } of written) this.#options.metrics?.written(type, 1);
+    const entries = written.map(
+      ({ aggregateType, aggregateId, version }): TokenEntry => [
+        this.#options.source,
+        aggregateType,
+        aggregateId,
+        String(version),
+      ],
+    );
+    for (const context of contexts) if (context?.meta) addToken(context as TokenContext, entries);
+  }
+
+  /** Notices statements that fail in our transactions, also where the body catches the error, and the answer to COMMIT. */
+  #watchStatements(sequelize: Sequelize): void {
+    sequelize.addHook('beforeQuery', (options: unknown, query: unknown) => {
+      const { transaction } = options as { transaction?: Transaction };
+      const scope = transaction && this.#scopes.get(transaction);
+      if (!scope) return;
+      const watched = query as { run(sql: string, ...rest: unknown[]): Promise<unknown> };
+      const run = watched.run;
+      watched.run = async (sql, ...rest) => {
+        try {
+          const answer = await run.call(watched, sql, ...rest);
+          if (sql === 'COMMIT;') scope.committed = true;
+          return answer;
+        } catch (error) {
+          scope.statementFailed(error);
+          throw error;
+        }
+      };
+    });
+  }
+}
+
+export function outsideTransaction(type: string): OutboxError {
+  return new OutboxError(
+    'PUBLISH_OUTSIDE_TRANSACTION',
+    `publish(${JSON.stringify(type)}) was called outside a transaction, so the event could outlive a change that was undone: ` +
+      'write "await this.transaction(async (tx) => { …; tx.publish(…) })", or hand over the running one as { transaction }.',
+  );
+}
+
+/** What undid the transaction so that taking it again can help; null for everything else. */
+function transientReason(error: unknown): DatabaseFailure | null {
+  for (let at = error, depth = 0; at instanceof Object && depth < 5; at = (at as Error).cause, depth++) {
+    if (at instanceof OutboxError) return null;
+    const failure = databaseFailure(at);
+    if (isTransient(failure)) return failure;
+  }
+  return null;
+}
+
+function givenUp(reason: DatabaseFailure, attempts: number, cause: unknown): Error {
+  const message = `The transaction was given up after ${attempts} attempts, nothing was kept; the last ended by: ${(cause as Error).message}`;
+  return reason === 'connection-lost'
+    ? new DatabaseError('DATABASE_UNAVAILABLE', message, { retryable: true, cause })
+    : new OutboxError('TRANSACTION_CONFLICT', message, { retryable: true, cause });
+}
+
+function throwIfFailed(scope: Scope): void {
+  if (scope.failure) throw scope.failure.error;
+}
+
+function notAwaited(): OutboxError {
+  return new OutboxError(
+    'TRANSACTION_NOT_AWAITED',
+    'A nested transaction() was still running when the outer body ended: await it. All of it was undone.',
+  );
+}
+
+/** Rolls back, or throws the connection away where that cannot be said over it any more. */
+async function undo(transaction: Transaction, error: unknown): Promise<void> {
+  const open = transaction as unknown as { finished?: string; forceCleanup(): Promise<void> };
+  if (open.finished) return;
+  if (databaseFailure(error) === 'connection-lost') {
+    open.finished = 'rollback';
+    await open.forceCleanup().catch(() => undefined);
+    return;
+  }
+  await transaction.rollback().catch(() => undefined);
+}
+
+function addToken(context: TokenContext, entries: readonly TokenEntry[]): void {
+  const made = encodeToken(entries);
+  const known = context.meta.consistencyToken;
+  try {
+    context.meta.consistencyToken = known ? mergeTokens(known, made) : made;
+  } catch {
+    context.meta.consistencyToken = made; // what was there was no token
+  }
+}
+
+function foreignHandle(transaction: Transaction): OutboxTransaction {
+  return {
+    transaction,
+    publish() {
+      throw new OutboxError('TRANSACTION_ENDED', 'A build may only read: publish before or after it.');
+    },
+    afterCommit: (task) => transaction.afterCommit(() => void task()),
+  };
+}

@@ -40,7 +40,7 @@ export function createClient(connection: KafkaConnection, options: ClientOptions
     enforceRequestTimeout: true,
     retry: options.retry,
     logLevel: connection.logger ? logLevel.INFO : logLevel.NOTHING,
-    logCreator: logTo(connection.logger),
+    logCreator: logTo(connection.logger, () => killed),
     socketFactory: ({ host, port, ssl: settings, onConnect }) => {
       if (killed) throw new Killed();
       const socket = settings
@@ -85,16 +85,16 @@ class Killed extends Error {
 }
 
 /**
- * kafkajs reports as errors what it then tries again; whatever fails in the end is thrown, and reported by the port's user.
- * So errors come out as warnings, retried ones and all the rest as debug lines.
+ * kafkajs reports as errors what it then tries again, and every answer with an error in it; whatever fails in the end is
+ * thrown, and reported by the port's user. So errors come out as warnings, those and all the rest as debug lines.
  */
-function logTo(logger: Logger | undefined): logCreator {
+function logTo(logger: Logger | undefined, ended: () => boolean): logCreator {
   return () =>
     ({ level, namespace, log }) => {
-      if (!logger) return;
+      if (!logger || ended()) return;
       const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...details } = log;
       const line = `kafkajs ${namespace || 'client'}: ${message}`;
-      const retried = 'retryCount' in details || 'retryTime' in details;
+      const retried = 'retryCount' in details || 'retryTime' in details || namespace === 'Connection';
       if (level === logLevel.ERROR && !retried) logger.warn(line, details);
       else logger.debug(line, details);
     };

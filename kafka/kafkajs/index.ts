@@ -1,5 +1,6 @@
 import type { Admin, KafkaConnection, KafkaPort, Publisher, PublisherOptions } from '../port.ts';
 import { KafkajsAdmin } from './admin.ts';
+import { KafkajsConsumer } from './consumer.ts';
 import { openProducer } from './producer.ts';
 import { GuardedPublisher } from './publisher.ts';
 
@@ -7,9 +8,7 @@ import { GuardedPublisher } from './publisher.ts';
 export function createKafkajsPort(connection: KafkaConnection): KafkaPort {
   return {
     publisher: (options) => createPublisher(connection, options),
-    consumer: () => {
-      throw new Error('todo');
-    },
+    consumer: (options) => new KafkajsConsumer(connection, options),
     admin: (): Admin => new KafkajsAdmin(connection),
   };
 }

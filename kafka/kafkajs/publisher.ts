@@ -146,7 +146,7 @@ type Outcome =
   /** Nothing is known about the request. */
   | { kind: 'failed'; error: KafkaError; gaveUp?: boolean }
   /** A broker refused some of the messages, and will again. */
-  | { kind: 'refused'; error: KafkaError };
+  | { kind: 'refused'; error: KafkaError; gaveUp?: boolean };
 
 const refusals = new Set<string>([
   'KAFKA_MESSAGE_TOO_LARGE',

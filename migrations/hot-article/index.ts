@@ -1,0 +1,5 @@
+import type { MigrationSet } from '../migration.ts';
+import { hotArticleTables } from './0001-hot-article-tables.ts';
+
+/** The projection behind the hot list (docs/adr/0008-hot-list.md). */
+export const hotArticleMigrations: MigrationSet = [hotArticleTables];

@@ -1,0 +1,152 @@
+/** The Lua scripts on the keys of `store-keys.ts`. Each runs atomically; KEYS[1] is the hash of generations. */
+
+/**
+ * Writes a set of articles where their rev is newer than the stored one, to the live generation of their day and to the one
+ * being built. ARGV: prefix, then for each article member, rev, day, board, score, card ('' takes it off the lists) and
+ * the time at which the day's keys expire. Answers for each `written`, `same`, `newer` (Redis has a newer rev) or
+ * `missing` (the day has no generation, or its keys are gone: it has to be built).
+ */
+export const pushScript = `
+local bases = {}
+local function baseOf(role, day)
+  local name = role .. day
+  if bases[name] == nil then
+    local generation = redis.call('HGET', KEYS[1], name)
+    local base = generation and (ARGV[1] .. day .. ':' .. generation .. ':')
+    if base and redis.call('HEXISTS', base .. 'cards', '#') == 0 then
+      redis.call('HDEL', KEYS[1], name)
+      base = false
+    end
+    bases[name] = base
+  end
+  return bases[name]
+end
+
+local function write(base, member, rev, board, score, card, expireAt)
+  local stored = redis.call('HGET', base .. 'cards', member)
+  local oldBoard = ''
+  if stored then
+    local oldRev
+    oldRev, oldBoard = string.match(stored, '^(%d+) (%d*) ')
+    oldRev = tonumber(oldRev)
+    if oldRev > tonumber(rev) then return 'newer' end
+    if oldRev == tonumber(rev) then return 'same' end
+  end
+  if oldBoard ~= '' and (card == '' or oldBoard ~= board) then
+    redis.call('ZREM', base .. 'board:' .. oldBoard, member)
+  end
+  if card == '' then
+    redis.call('ZREM', base .. 'all', member)
+    board = ''
+  else
+    local ofBoard = base .. 'board:' .. board
+    if redis.call('ZADD', base .. 'all', score, member) == 1 then redis.call('PEXPIREAT', base .. 'all', expireAt) end
+    if redis.call('ZADD', ofBoard, score, member) == 1 then
+      redis.call('PEXPIREAT', ofBoard, expireAt)
+      redis.call('SADD', base .. 'boards', board)
+      redis.call('PEXPIREAT', base .. 'boards', expireAt)
+    end
+  end
+  redis.call('HSET', base .. 'cards', member, rev .. ' ' .. board .. ' ' .. card)
+  return 'written'
+end
+
+local answers = {}
+for at = 2, #ARGV, 7 do
+  local day = ARGV[at + 2]
+  local answer = 'missing'
+  for _, role in ipairs({'building:', 'live:'}) do
+    local base = baseOf(role, day)
+    if base then
+      answer = write(base, ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+    end
+  end
+  answers[#answers + 1] = answer
+end
+return answers`;
+
+/** ARGV: prefix, day, board ('' for all), limit. Answers nil where the day has no list, else { member, score, …} and cards. */
+export const topScript = `
+local generation = redis.call('HGET', KEYS[1], 'live:' .. ARGV[2])
+if not generation then return false end
+local base = ARGV[1] .. ARGV[2] .. ':' .. generation .. ':'
+if redis.call('HEXISTS', base .. 'cards', '#') == 0 then return false end
+local key = ARGV[3] == '' and base .. 'all' or base .. 'board:' .. ARGV[3]
+local found = redis.call('ZREVRANGE', key, 0, tonumber(ARGV[4]) - 1, 'WITHSCORES')
+local members = {}
+for at = 1, #found, 2 do members[#members + 1] = found[at] end
+local cards = {}
+if #members > 0 then cards = redis.call('HMGET', base .. 'cards', unpack(members)) end
+return {found, cards}`;
+
+/** ARGV: prefix, day, generation, expiry. Begins a generation beside the live one; answers one that was left unfinished. */
+export const beginScript = `
+local abandoned = redis.call('HGET', KEYS[1], 'building:' .. ARGV[2])
+local cards = ARGV[1] .. ARGV[2] .. ':' .. ARGV[3] .. ':cards'
+redis.call('HSET', cards, '#', '0  ')
+redis.call('PEXPIREAT', cards, ARGV[4])
+redis.call('HSET', KEYS[1], 'building:' .. ARGV[2], ARGV[3])
+return abandoned`;
+
+/**
+ * ARGV: prefix, day, generation. Makes the generation that was built the live one. Answers { 0 } where it is no longer being
+ * built or its keys are gone, else { 1, the one before }.
+ */
+export const swapScript = `
+local building = 'building:' .. ARGV[2]
+if redis.call('HGET', KEYS[1], building) ~= ARGV[3] then return {0} end
+redis.call('HDEL', KEYS[1], building)
+if redis.call('HEXISTS', ARGV[1] .. ARGV[2] .. ':' .. ARGV[3] .. ':cards', '#') == 0 then return {0} end
+local before = redis.call('HGET', KEYS[1], 'live:' .. ARGV[2])
+redis.call('HSET', KEYS[1], 'live:' .. ARGV[2], ARGV[3])
+return {1, before}`;
+
+/**
+ * ARGV: run id of the server. Where the lists were written to another one (a restart may have brought back an old state, a
+ * fail-over may have lost the last writes), none of them is live any more. Answers 1 where that was so.
+ */
+export const sameServerScript = `
+if redis.call('HGET', KEYS[1], 'server') == ARGV[1] then return 0 end
+local known = redis.call('EXISTS', KEYS[1])
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'server', ARGV[1])
+return known`;
+
+/** KEYS[1]: the lock; ARGV: token, ms. Takes or renews it; answers 1 where it is ours. */
+export const lockScript = `
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`;
+
+/** KEYS[1]: the lock; ARGV: token. */
+export const unlockScript = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1`;
+
+/** KEYS[1]: the lags; ARGV: node, JSON, forget after ms. The time is Redis' own, so that clocks of nodes do not matter. */
+export const publishLagScript = `
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', now) .. ARGV[2])
+local all = redis.call('HGETALL', KEYS[1])
+for at = 1, #all, 2 do
+  local said = tonumber(string.match(all[at + 1], '^%d+'))
+  if not said or now - said > tonumber(ARGV[3]) then redis.call('HDEL', KEYS[1], all[at]) end
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1`;
+
+/** KEYS[1]: the lags. Answers node, age in ms, JSON, … */
+export const readLagScript = `
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local all = redis.call('HGETALL', KEYS[1])
+local answer = {}
+for at = 1, #all, 2 do
+  local said, json = string.match(all[at + 1], '^(%d+) (.*)$')
+  answer[#answer + 1] = all[at]
+  answer[#answer + 1] = math.max(0, now - tonumber(said))
+  answer[#answer + 1] = json
+end
+return answer`;

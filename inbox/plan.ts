@@ -37,6 +37,10 @@ export interface PlanInput {
   seen: ReadonlySet<string>;
   /** Events parked in the database, for streams that have some. */
   parked: ReadonlyMap<StreamKey, readonly Arrival[]>;
+  /** Parked events of one stream at most. */
+  parkedLimit: number;
+  /** Whether parked events are applied at once when their turn comes. */
+  drain: boolean;
 }
 
 export interface Plan {
@@ -50,6 +54,8 @@ export interface Plan {
   park: Arrival[];
   /** To remove from the parked ones: applied now, or passed by. */
   unpark: Arrival[];
+  /** Too early, and no room to park them. */
+  refused: Arrival[];
   counts: Record<Decision, number>;
   alarms: { alarm: Alarm; event: EventEnvelope; watermark: Watermark }[];
 }
@@ -77,6 +83,7 @@ export function planBatch(input: PlanInput): Plan {
   const waiting = waitingEvents(parked);
   const park = new Set<Arrival>();
   const unpark = new Set<Arrival>();
+  const refused: Arrival[] = [];
   const recorded: string[] = [];
   const alarms: Plan['alarms'] = [];
   const counts: Plan['counts'] = { applied: 0, duplicate: 0, stale: 0, gap: 0 };
@@ -102,7 +109,7 @@ export function planBatch(input: PlanInput): Plan {
     switch (decision) {
       case 'applied':
         apply(arrival, key, state);
-        applyWaiting(key);
+        if (input.drain) applyWaiting(key);
         break;
       case 'duplicate':
         counts.duplicate++;
@@ -126,6 +133,10 @@ export function planBatch(input: PlanInput): Plan {
     waiting.set(key, ofStream);
     const name = versionName(arrival.event.incarnation, arrival.event.version);
     if (ofStream.has(name)) return;
+    if (ofStream.size >= input.parkedLimit) {
+      refused.push(arrival);
+      return;
+    }
     ofStream.set(name, arrival);
     park.add(arrival);
   }
@@ -162,6 +173,7 @@ export function planBatch(input: PlanInput): Plan {
     changed,
     park: [...park],
     unpark: [...unpark],
+    refused,
     counts,
     alarms,
   };

@@ -1,9 +1,24 @@
 import type { Service, ServiceSchema } from 'moleculer';
-import type { Config } from '../config/load.ts';
+import { databaseUrl } from '../config/database-url.ts';
+import { type Config, loadConfig, required } from '../config/load.ts';
+import { verifyDatabase } from '../database/verify.ts';
 import type { Catalogue } from '../events/catalogue.ts';
-import type { InboxEvent, InboxHandler, InboxMode } from '../inbox/types.ts';
+import type { Database } from '../inbox/database/database.ts';
+import { openPool } from '../inbox/database/pool.ts';
+import { onSequelize } from '../inbox/database/sequelize.ts';
+import { createInbox, type Inbox } from '../inbox/inbox.ts';
+import { moleculerMetrics } from '../inbox/moleculer-metrics.ts';
+import type { InboxStatus } from '../inbox/status.ts';
+import { mysqlStore } from '../inbox/store/mysql.ts';
+import type { InboxEvent, InboxHandler, InboxHandlers, InboxMode } from '../inbox/types.ts';
+import { kafkaConnectionOf } from '../kafka/connection.ts';
+import { createKafkajsPort } from '../kafka/kafkajs/index.ts';
 import type { KafkaPort } from '../kafka/port.ts';
+import { inboxMigrations } from '../migrations/inbox/index.ts';
+import type { ReadinessCheck } from '../telemetry/readiness.ts';
+import type { DatabaseChecks, DatabaseService } from './database.ts';
 
+export type { InboxStatus } from '../inbox/status.ts';
 export type { InboxEvent, InboxHandler, InboxMode, InboxTransaction } from '../inbox/types.ts';
 
 export interface InboxMixinOptions {
@@ -30,8 +45,121 @@ export interface InboxMixinOptions {
   kafka?: (service: Service) => KafkaPort;
 }
 
+/** What the mixin gives to `this` of a service. */
+export interface InboxService extends Service {
+  /** What the consumer is doing and how far it is behind. */
+  inboxStatus(): InboxStatus;
+  inboxReadiness(): ReadinessCheck;
+}
+
 /**
- * Makes a service a consumer: each event takes effect exactly once, in the order of its stream.
- * Adds the methods `inboxStatus()` and the action `<service>.inboxStatus` (see `InboxStatus` in inbox/status.ts).
+ * Makes a service a consumer: each event takes effect exactly once, in the order of its stream. The start waits for neither
+ * Kafka nor MySQL.
+ *
+ *     mixins: [InboxMixin({
+ *       group: 'hot-article', mode: 'state', database: 'hot-article', catalogue: boardEvents,
+ *       topics: (config) => [`${config.topicPrefix}.like`],
+ *       handlers: { ArticleLiked: { async handleBatch(tx, events) { await tx.write('INSERT …', […]); } } },
+ *     })]
+ *
+ * Methods: `inboxStatus()`, `inboxReadiness()` and `readiness()` (a service with a `readiness` of its own adds
+ * `inboxReadiness()` to it). Action: `<service>.inboxStatus`, the same as JSON (`InboxStatus`).
  */
-export declare function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema>;
+export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
+  interface Instance extends InboxService, DatabaseService, DatabaseChecks {
+    inbox?: Inbox;
+    inboxDatabase?: Database;
+    databaseReadiness?(): ReadinessCheck;
+  }
+
+  const schema: Partial<ServiceSchema<unknown, object, object, Instance>> = {
+    actions: {
+      /** Answers `InboxStatus`. */
+      inboxStatus: {
+        handler(this: Instance) {
+          return this.inboxStatus();
+        },
+      },
+    },
+
+    methods: {
+      inboxStatus(this: Instance): InboxStatus {
+        if (!this.inbox) throw new Error(`The inbox ${options.group} has not started yet.`);
+        return this.inbox.status();
+      },
+      inboxReadiness(this: Instance): ReadinessCheck {
+        const name = `inbox ${options.group}`;
+        if (!this.inbox) return { name, ready: false, detail: 'not started' };
+        const { consumer } = this.inbox.status();
+        const ready = consumer.state === 'running' || consumer.state === 'rejoining';
+        return { name, ready, ...(ready ? {} : { detail: consumer.lastError?.message ?? consumer.state }) };
+      },
+      readiness(this: Instance): ReadinessCheck[] {
+        return [...(this.databaseReadiness ? [this.databaseReadiness()] : []), this.inboxReadiness()];
+      },
+    },
+
+    created(this: Instance) {
+      this.databaseChecks = [
+        ...(this.databaseChecks ?? []),
+        (sequelize) => verifyDatabase(sequelize, [inboxMigrations]),
+      ];
+    },
+
+    async started(this: Instance) {
+      const config = options.config ?? loadConfig(process.env);
+      const concurrency = options.concurrency ?? 4;
+      this.inboxDatabase = databaseOf(this, config, concurrency);
+      const kafka =
+        options.kafka?.(this) ??
+        createKafkajsPort(kafkaConnectionOf(config, required(config, 'kafkaBrokers'), this.logger));
+      this.inbox = createInbox({
+        group: options.group,
+        groupId: `${config.topicPrefix}.${options.group}`,
+        mode: options.mode,
+        topics: typeof options.topics === 'function' ? options.topics(config) : options.topics,
+        catalogue: options.catalogue,
+        handlers: boundTo(this, options.handlers),
+        afterCommit: options.afterCommit?.bind(this),
+        store: mysqlStore({ database: this.inboxDatabase, consumer: options.group, mode: options.mode }),
+        kafka,
+        concurrency,
+        ...(options.batchSize === undefined ? {} : { batchSize: options.batchSize }),
+        metrics: moleculerMetrics(this.broker, options.group),
+        logger: this.logger,
+      });
+      await this.inbox.start();
+    },
+
+    async stopped(this: Instance) {
+      await this.inbox?.stop();
+      await this.inboxDatabase?.close();
+    },
+  };
+  return schema as Partial<ServiceSchema>;
+
+  function databaseOf(service: Instance, config: Config, concurrency: number): Database {
+    if (!options.sequelize) {
+      // One more than partitions at once: for reading offsets when partitions are assigned.
+      return openPool({ url: databaseUrl(config, options.database), connections: concurrency + 1 });
+    }
+    if (!service.sequelize)
+      throw new Error(`InboxMixin with sequelize: true needs DatabaseMixin on ${service.fullName}.`);
+    return onSequelize(service.sequelize as never);
+  }
+}
+
+function boundTo(service: Service, handlers: InboxMixinOptions['handlers']): InboxHandlers {
+  const bound = new Map<InboxHandler, InboxHandler>();
+  return Object.fromEntries(
+    Object.entries(handlers).map(([type, handler]) => {
+      // One object under several types stays one object: its events are handed over together.
+      const copy: InboxHandler = bound.get(handler) ?? {
+        handle: handler.handle?.bind(service) as InboxHandler['handle'],
+        handleBatch: handler.handleBatch?.bind(service) as InboxHandler['handleBatch'],
+      };
+      bound.set(handler, copy);
+      return [type, copy];
+    }),
+  );
+}

@@ -1,0 +1,105 @@
+import { dispatch } from './dispatch.ts';
+import { type Arrival, idsToLookUp, type Plan, planBatch, streamKey } from './plan.ts';
+import type { Poison } from './read.ts';
+import type { InboxStore, NewStream, Position, StoreTransaction } from './store/store.ts';
+import type { InboxEvent, InboxHandlers, InboxMode, InboxTransaction } from './types.ts';
+
+/** A message as it was read: an event in order, or poison. */
+export type Item = Arrival | Poison;
+
+export const isPoison = (item: Item): item is Poison => 'reason' in item;
+
+export interface ApplyOptions {
+  store: InboxStore;
+  mode: InboxMode;
+  handlers: InboxHandlers;
+  /** Runs a handler: with a time limit, and whatever else the caller wants around it. */
+  callHandler(work: () => Promise<unknown>): Promise<unknown>;
+  /** Parked events of one stream at most; what comes on top goes to the dead letters. */
+  parkedLimit: number;
+}
+
+export interface ApplyRequest {
+  /** Messages of any partitions, in order for each. */
+  items: readonly Item[];
+  /** What to write as the next offsets. */
+  positions: readonly Position[];
+  /** `all` after the unique key contradicted the watermarks. */
+  lookUp: 'possible' | 'all';
+  /** Whether parked events follow at once when their turn comes. */
+  drain: boolean;
+}
+
+export interface Applied {
+  events: readonly InboxEvent[];
+  counts: Plan['counts'];
+  alarms: Plan['alarms'];
+  poison: readonly Poison[];
+}
+
+/**
+ * One transaction: effects, ids, watermarks, dead letters and offsets of these messages, all or nothing. Streams are created,
+ * locked, then read; only what is new is recorded and handed to the handlers.
+ */
+export async function applyItems(options: ApplyOptions, request: ApplyRequest): Promise<Applied> {
+  const { store, handlers, callHandler } = options;
+  const arrivals = request.items.filter((item): item is Arrival => !isPoison(item));
+  const given = request.items.filter(isPoison);
+  return store.transaction(async (tx) => {
+    const plan = await planOf(tx, options, arrivals, request);
+    const poison = [...given, ...plan.refused.map((arrival) => overLimit(arrival, options.parkedLimit))];
+    await tx.record(plan.recorded);
+    for (const { handler, events } of dispatch(plan.applied, handlers)) {
+      await callHandler(() => callOne(handler, tx.handlerTransaction, events));
+    }
+    await tx.writeStreams(plan.changed);
+    await tx.unpark(plan.unpark);
+    await tx.park(plan.park);
+    await tx.writeDeadLetters(poison);
+    await tx.writeOffsets(request.positions);
+    return { events: plan.applied, counts: plan.counts, alarms: plan.alarms, poison };
+  });
+}
+
+async function planOf(
+  tx: StoreTransaction,
+  { mode, parkedLimit }: ApplyOptions,
+  arrivals: readonly Arrival[],
+  request: ApplyRequest,
+): Promise<Plan> {
+  const streams = await tx.lockStreams(newStreams(arrivals));
+  const withParked = mode === 'sequence' ? [...streams.values()].filter((stream) => stream.parked > 0) : [];
+  const parked = withParked.length > 0 ? await tx.findParked(withParked) : new Map();
+  const ids = idsToLookUp(arrivals, streams, request.lookUp);
+  const seen = ids.length > 0 ? await tx.findSeen(ids) : new Set<string>();
+  return planBatch({ mode, arrivals, streams, seen, parked, parkedLimit, drain: request.drain });
+}
+
+async function callOne(
+  handler: InboxHandlers[string],
+  tx: InboxTransaction,
+  events: readonly InboxEvent[],
+): Promise<void> {
+  if (handler.handleBatch) {
+    await handler.handleBatch(tx, events);
+    return;
+  }
+  for (const event of events) await handler.handle!(tx, event);
+}
+
+/** The first event of a stream in the batch says what its row begins with where there is none. */
+function newStreams(arrivals: readonly Arrival[]): NewStream[] {
+  const streams = new Map<string, NewStream>();
+  for (const { event } of arrivals) {
+    const key = streamKey(event);
+    if (streams.has(key)) continue;
+    const { source, aggregateType, aggregateId, incarnation } = event;
+    streams.set(key, { source, aggregateType, aggregateId, incarnation, occurredAtMs: event.occurredAt.getTime() });
+  }
+  return [...streams.values()];
+}
+
+function overLimit({ event, message }: Arrival, limit: number): Poison {
+  const detail = `version ${event.version} came too early, and ${limit} events of its stream are parked already`;
+  return { message, reason: 'parked-limit', detail, attempts: 1, event };
+}

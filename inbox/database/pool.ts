@@ -1,0 +1,97 @@
+import mysql, { type Pool, type PoolConnection } from 'mysql2';
+import type { Database, DatabaseTransaction } from './database.ts';
+import { CommitUnknownError, faultOf } from './errors.ts';
+import { run, Session } from './session.ts';
+
+export interface PoolOptions {
+  /** `mysql://user:password@host:port/database`. */
+  url: string;
+  /** Transactions at the same time at most. */
+  connections: number;
+}
+
+/** A stopped process loses its session, and with it its row locks, after `wait_timeout` seconds. */
+const prepareSession =
+  'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, SESSION wait_timeout = 15, SESSION innodb_lock_wait_timeout = 5';
+
+/** A pool of mysql2 connections of the inbox's own. Connects when it is first used. */
+export function openPool(options: PoolOptions): Database {
+  const pool = mysql.createPool({
+    uri: options.url,
+    connectionLimit: options.connections,
+    maxIdle: 0,
+    idleTimeout: 10_000,
+    connectTimeout: 5000,
+    supportBigNumbers: true,
+    bigNumberStrings: true,
+    timezone: 'Z',
+    charset: 'utf8mb4',
+  });
+  pool.on('connection', (connection) => {
+    // A second error on a connection that the pool has already dropped must not end the process.
+    connection.on('error', () => undefined);
+    connection.query(prepareSession, (error) => {
+      if (error) connection.destroy();
+    });
+  });
+  return {
+    async transaction(work) {
+      const connection = await acquire(pool);
+      return transact(connection, work);
+    },
+    async query<Row>(sql: string, params: readonly unknown[] = []) {
+      const connection = await acquire(pool);
+      try {
+        const result = await run(connection, { sql, values: params as unknown[] });
+        connection.release();
+        return result as Row[];
+      } catch (error) {
+        connection.destroy();
+        throw error;
+      }
+    },
+    close: () => new Promise((resolve, reject) => pool.end((error) => (error ? reject(error) : resolve()))),
+  };
+}
+
+async function transact<Result>(
+  connection: PoolConnection,
+  work: (tx: DatabaseTransaction) => Promise<Result>,
+): Promise<Result> {
+  const session = new Session(connection);
+  let result: Result;
+  try {
+    await run(connection, { sql: 'START TRANSACTION' });
+    result = await work(session);
+    if (session.failure !== null) throw session.failure;
+  } catch (error) {
+    session.end();
+    await rollBack(connection, session.failure);
+    throw session.failure ?? error;
+  }
+  session.end();
+  try {
+    await run(connection, { sql: 'COMMIT' });
+  } catch (cause) {
+    connection.destroy();
+    throw new CommitUnknownError('The answer to COMMIT was lost.', { cause });
+  }
+  connection.release();
+  return result;
+}
+
+async function rollBack(connection: PoolConnection, failure: unknown): Promise<void> {
+  try {
+    if (faultOf(failure) === 'away') throw failure;
+    await run(connection, { sql: 'ROLLBACK' });
+    connection.release();
+  } catch {
+    connection.destroy();
+  }
+}
+
+function acquire(pool: Pool): Promise<PoolConnection> {
+  return new Promise((resolve, reject) => {
+    pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)));
+  });
+}

@@ -1,0 +1,27 @@
+import type { IncomingMessage } from '../../kafka/port.ts';
+
+/** Headers as JSON text: each value in base64, since it may be any bytes. */
+export function headersToText(headers: IncomingMessage['headers']): string {
+  const texts: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) texts[name] = value.toString('base64');
+  return JSON.stringify(texts);
+}
+
+export function headersFromText(text: string): Record<string, Buffer> {
+  const headers: Record<string, Buffer> = {};
+  for (const [name, value] of Object.entries(JSON.parse(text) as Record<string, string>)) {
+    headers[name] = Buffer.from(value, 'base64');
+  }
+  return headers;
+}
+
+export const uuidToHex = (uuid: string) => {
+  const hex = uuid.replaceAll('-', '');
+  if (!/^[0-9a-f]{32}$/.test(hex)) throw new TypeError(`${JSON.stringify(uuid)} is no UUID in lower case.`);
+  return hex;
+};
+
+export const uuidFromBytes = (bytes: Buffer) => {
+  const hex = bytes.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+};

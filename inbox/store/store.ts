@@ -1,0 +1,62 @@
+import type { TopicPartition } from '../../kafka/port.ts';
+import type { Arrival, Stream, StreamKey, StreamState } from '../plan.ts';
+import type { Poison } from '../read.ts';
+import type { InboxMode, InboxTransaction } from '../types.ts';
+
+/** Where the inbox keeps what it knows. The MySQL store is the real one; a simulator brings its own. */
+export interface InboxStore {
+  /** One transaction: all of it or nothing. Errors are classified by `faultOf`. */
+  transaction<Result>(work: (tx: StoreTransaction) => Promise<Result>): Promise<Result>;
+  /** The stored positions among these partitions. */
+  offsets(partitions: readonly TopicPartition[]): Promise<Position[]>;
+  /** All stored positions of this consumer, with the time they were written. */
+  allOffsets(): Promise<(Position & { updatedAt: Date })[]>;
+  /** Sets a position, also backwards: only where the topic no longer holds the stored one. */
+  resetOffset(position: Position): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Position extends TopicPartition {
+  /** The next offset to read. */
+  offset: bigint;
+}
+
+export interface StoreTransaction {
+  /** What handlers get. */
+  readonly handlerTransaction: InboxTransaction;
+  /**
+   * The state of these streams, each locked until the end. Missing ones are created first (version 0): a locking read of a
+   * row that is not there locks nothing.
+   */
+  lockStreams(streams: readonly NewStream[]): Promise<Map<StreamKey, StreamState>>;
+  /** Which of these ids are recorded. */
+  findSeen(ids: readonly string[]): Promise<Set<string>>;
+  /** Records ids. Throws `KnownIdError` where one is there already; nothing is recorded then. */
+  record(ids: readonly string[]): Promise<void>;
+  writeStreams(streams: readonly StreamState[]): Promise<void>;
+  /** Never moves a position backwards: a consumer that lost its partition may still be at work. */
+  writeOffsets(positions: readonly Position[]): Promise<void>;
+  /** Events parked for these streams. */
+  findParked(streams: readonly Stream[]): Promise<Map<StreamKey, Arrival[]>>;
+  park(arrivals: readonly Arrival[]): Promise<void>;
+  unpark(arrivals: readonly Arrival[]): Promise<void>;
+  /** Stores dead letters; one that is there already gets its attempts added up. */
+  writeDeadLetters(poison: readonly Poison[]): Promise<void>;
+}
+
+/** What the row of a stream begins with where there is none. */
+export interface NewStream extends Stream {
+  incarnation: string;
+  occurredAtMs: number;
+}
+
+/** A consumer that was registered with another mode. */
+export class InboxModeError extends Error {
+  override readonly name = 'InboxModeError';
+  readonly code = 'INBOX_MODE_CHANGED';
+  readonly retryable = false;
+
+  constructor(consumer: string, stored: string, given: InboxMode) {
+    super(`The consumer ${consumer} is a ${stored} inbox in the database and ${given} here; use another name for it.`);
+  }
+}

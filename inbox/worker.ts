@@ -1,0 +1,215 @@
+import type { Catalogue } from '../events/catalogue.ts';
+import type { IncomingBatch, IncomingMessage, Logger } from '../kafka/port.ts';
+import { type Applied, type ApplyOptions, applyItems, type Item, isPoison } from './apply.ts';
+import { backoffMs, type Clock, pause } from './clock.ts';
+import { faultOf, KnownIdError } from './database/errors.ts';
+import type { InboxMetrics } from './metrics.ts';
+import { type Poison, readMessages } from './read.ts';
+import type { InboxStore, Position } from './store/store.ts';
+import type { AfterCommit, InboxHandlers, InboxMode } from './types.ts';
+
+export interface WorkerOptions {
+  store: InboxStore;
+  mode: InboxMode;
+  catalogue: Catalogue;
+  handlers: InboxHandlers;
+  afterCommit?: AfterCommit | undefined;
+  clock: Clock;
+  metrics: InboxMetrics;
+  logger: Logger;
+  random(): number;
+  /** Messages in one transaction at most. */
+  batchSize: number;
+  /** How often an event is tried by itself before it goes to the dead letters. */
+  handlerAttempts: number;
+  /** A handler call that takes longer has failed. Below the database's `wait_timeout` for idle sessions (15 s). */
+  handlerTimeoutMs: number;
+  parkedLimit: number;
+  /** After each transaction. */
+  onApplied?(applied: Applied, positions: readonly Position[]): void;
+}
+
+/** Work was told to stop: nothing of what is left was done. */
+export class InterruptedError extends Error {
+  override readonly name = 'InterruptedError';
+  readonly code = 'INBOX_INTERRUPTED';
+  readonly retryable = true;
+}
+
+export interface BatchWorker {
+  /**
+   * Applies a batch of one partition and answers the next offset to read; what is before it is stored for good. It may be
+   * short of the batch's end where work was to stop. Throws `InterruptedError` where nothing was done.
+   */
+  process(batch: IncomingBatch, signal: AbortSignal): Promise<bigint>;
+}
+
+/**
+ * Takes batches through transactions until each message is applied, known, parked or a dead letter. What hinders the database
+ * is waited out for as long as it takes; an event whose handler fails is found by halving the batch, tried again by
+ * itself, and then put among the dead letters, so that it holds up nobody else.
+ */
+export function createWorker(options: WorkerOptions): BatchWorker {
+  const { clock, metrics, logger } = options;
+  const applyOptions: ApplyOptions = {
+    ...options,
+    callHandler: (work) => inTime(clock, options.handlerTimeoutMs, work),
+  };
+
+  return {
+    async process({ messages }, signal) {
+      let next: bigint | null = null;
+      for (let at = 0; at < messages.length && !signal.aborted; at += options.batchSize) {
+        const chunk = messages.slice(at, at + options.batchSize);
+        try {
+          await take(readItems(chunk, options.catalogue), signal);
+        } catch (error) {
+          if (next !== null && error instanceof InterruptedError) break;
+          throw error;
+        }
+        next = chunk.at(-1)!.offset + 1n;
+      }
+      if (next === null) throw new InterruptedError('The partition was taken away, or the inbox stops.');
+      return next;
+    },
+  };
+
+  async function take(items: readonly Item[], signal: AbortSignal): Promise<void> {
+    let lookUp: 'possible' | 'all' = 'possible';
+    let failures = 0;
+    let attempts = 0;
+    for (;;) {
+      if (signal.aborted) throw new InterruptedError('The partition was taken away, or the inbox stops.');
+      try {
+        await takeOnce(items, lookUp);
+        return;
+      } catch (error) {
+        if (error instanceof KnownIdError) {
+          lookUp = 'all';
+          retried('known-id', ++failures, error, items);
+          continue;
+        }
+        const fault = faultOf(error);
+        switch (fault) {
+          case 'conflict':
+            retried(fault, ++failures, error, items);
+            await pause(clock, backoffMs(failures, 10, 1000, options.random), signal);
+            break;
+          case 'away':
+          case 'not-ready':
+            retried(fault, ++failures, error, items);
+            await pause(clock, backoffMs(failures, 50, 3000, options.random), signal);
+            break;
+          case 'other':
+            if (items.length > 1) return halve(items, signal);
+            retried('handler', ++attempts, error, items);
+            if (attempts >= options.handlerAttempts) return bury(items[0]!, attempts, error, signal);
+            await pause(clock, backoffMs(attempts, 50, 1000, options.random), signal);
+            break;
+          default:
+            fault satisfies never;
+        }
+      }
+    }
+  }
+
+  async function halve(items: readonly Item[], signal: AbortSignal): Promise<void> {
+    const middle = Math.ceil(items.length / 2);
+    await take(items.slice(0, middle), signal);
+    await take(items.slice(middle), signal);
+  }
+
+  /** Puts an event whose handler failed in every attempt among the dead letters. Throws where it can't be stored there. */
+  async function bury(item: Item, attempts: number, error: unknown, signal: AbortSignal): Promise<void> {
+    if (isPoison(item)) throw error;
+    const poison: Poison = { ...item, reason: 'handler', detail: inWords(error), attempts };
+    await take([poison], signal);
+  }
+
+  async function takeOnce(items: readonly Item[], lookUp: 'possible' | 'all'): Promise<void> {
+    const positions = positionsAfter(items);
+    const before = clock.monotonicMs();
+    const applied = await applyItems(applyOptions, { items, positions, lookUp, drain: true });
+    metrics.observe('inbox.batch.ms', clock.monotonicMs() - before);
+    metrics.observe('inbox.batch.events', items.length);
+    report(applied);
+    options.onApplied?.(applied, positions);
+    if (options.afterCommit && applied.events.length > 0) {
+      try {
+        await options.afterCommit(applied.events);
+      } catch (error) {
+        metrics.count('inbox.after_commit.failures.total', 1);
+        logger.error('inbox: afterCommit failed; the commit stands.', error);
+      }
+    }
+  }
+
+  function report({ counts, alarms, poison }: Applied): void {
+    if (counts.applied > 0) metrics.count('inbox.events.applied.total', counts.applied);
+    if (counts.duplicate > 0) metrics.count('inbox.events.duplicate.total', counts.duplicate);
+    if (counts.stale > 0) metrics.count('inbox.events.stale.total', counts.stale);
+    if (counts.gap > 0) metrics.count('inbox.events.early.total', counts.gap);
+    for (const { message, reason, detail } of poison) {
+      metrics.count('inbox.dead_letters.total', 1, { reason });
+      logger.error(
+        `inbox: dead letter at ${message.topic}/${message.partition}/${message.offset}, ${reason}: ${detail}`,
+      );
+    }
+    const told = new Set<string>();
+    for (const { alarm, event, watermark } of alarms) {
+      metrics.count('inbox.alarms.total', 1, { alarm });
+      if (told.has(alarm)) continue;
+      told.add(alarm);
+      const { source, aggregateType, aggregateId, type, version, eventId, incarnation } = event;
+      const howMany = alarms.filter((other) => other.alarm === alarm).length;
+      logger.warn(
+        `inbox: ${alarm} (${howMany} in this batch): ${type} ${eventId}, version ${version} of ${source}/${aggregateType}/` +
+          `${aggregateId} in ${incarnation}; the watermark is ${watermark.version} in ${watermark.incarnation}.`,
+      );
+    }
+  }
+
+  function retried(reason: string, failures: number, error: unknown, items: readonly Item[]): void {
+    metrics.count('inbox.retries.total', 1, { reason });
+    if (failures > 3 && failures % 10 !== 0) return;
+    const { topic, partition, offset } = items[0]!.message;
+    const what = `inbox: ${items.length} messages from ${topic}/${partition}/${offset} failed (${reason}, ${failures})`;
+    if (reason === 'conflict') logger.info(`${what}: ${inWords(error)}`);
+    else logger.warn(`${what}:`, error);
+  }
+}
+
+/** Reads each message once, however often its transaction is tried. */
+function readItems(messages: readonly IncomingMessage[], catalogue: Catalogue): Item[] {
+  const { arrivals, poison } = readMessages(messages, catalogue);
+  if (poison.length === 0) return arrivals;
+  const items: Item[] = [...arrivals, ...poison];
+  return items.sort((a, b) => (a.message.offset < b.message.offset ? -1 : 1));
+}
+
+function positionsAfter(items: readonly Item[]): Position[] {
+  const positions = new Map<string, Position>();
+  for (const { message } of items) {
+    const { topic, partition, offset } = message;
+    positions.set(`${topic} ${partition}`, { topic, partition, offset: offset + 1n });
+  }
+  return [...positions.values()];
+}
+
+async function inTime(clock: Clock, limitMs: number, work: () => Promise<unknown>): Promise<unknown> {
+  let cancel = () => {};
+  const late = new Promise<never>((_, reject) => {
+    cancel = clock.after(limitMs, () => reject(new Error(`The handler took longer than ${limitMs} ms.`)));
+  });
+  try {
+    return await Promise.race([work(), late]);
+  } finally {
+    cancel();
+  }
+}
+
+function inWords(error: unknown): string {
+  if (!(typeof error === 'object' && error !== null && 'message' in error)) return String(error);
+  const { name, message, code } = error as { name?: string; message: unknown; code?: unknown };
+  return `${name ?? 'Error'}${code === undefined ? '' : ` (${String(code)})`}: ${String(message)}`;
+}

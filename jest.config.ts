@@ -10,6 +10,12 @@ const shared = {
   watchPathIgnorePatterns: ['/dist/', '/\\.hotboard/'],
 } satisfies Config;
 
+/** Real servers for the tiers that need them; see testing/global-setup.ts. */
+const withServers = {
+  globalSetup: '<rootDir>/testing/global-setup.ts',
+  globalTeardown: '<rootDir>/testing/global-teardown.ts',
+} satisfies Config;
+
 /**
  * One Jest project for each tier. `unit` needs no server; `int` uses the tests' own stack, several files at once;
  * `e2e` starts clusters and kills servers of its own, so it runs alone (`--runInBand`, see testing/run.ts).
@@ -18,8 +24,8 @@ const config: Config = {
   testTimeout: 30_000,
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/**/*.unit.spec.ts'] },
-    { ...shared, displayName: 'int', testMatch: ['<rootDir>/**/*.int.spec.ts'] },
-    { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/**/*.e2e.spec.ts'] },
+    { ...shared, ...withServers, displayName: 'int', testMatch: ['<rootDir>/**/*.int.spec.ts'] },
+    { ...shared, ...withServers, displayName: 'e2e', testMatch: ['<rootDir>/**/*.e2e.spec.ts'] },
   ],
 };
 

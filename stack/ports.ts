@@ -1,0 +1,130 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { StackError } from './errors.ts';
+
+const loopback = '127.0.0.1';
+
+/** True where a server could listen on the port of 127.0.0.1 now. */
+export function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host: loopback, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+/** Ports that nobody listens on, all different. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
+          const server = createServer();
+          server.once('error', reject);
+          server.listen({ port: 0, host: loopback, exclusive: true }, () => resolve(server));
+        }),
+    ),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/**
+ * The port for a server: the configured one (`STACK_PORT_TAKEN` where it is taken), else the one it had last time, else
+ * a free one.
+ */
+export async function choosePort(wanted: {
+  variable: string;
+  configured: number;
+  last: number | undefined;
+}): Promise<number> {
+  if (wanted.configured !== 0) {
+    await demandFree(wanted.configured, wanted.variable);
+    return wanted.configured;
+  }
+  if (wanted.last !== undefined && (await isFree(wanted.last))) return wanted.last;
+  const [port] = await freePorts(1);
+  return port!;
+}
+
+/** Throws `STACK_PORT_TAKEN`, naming the owner and the variable that changes the port, unless the port is free. */
+export async function demandFree(port: number, variable: string): Promise<void> {
+  if (await isFree(port)) return;
+  const owner = portOwner(port);
+  throw new StackError(
+    'STACK_PORT_TAKEN',
+    `Port ${port} (${variable}) is taken${owner === null ? '' : ` by process ${owner.pid} (${owner.command})`}: ` +
+      `end that process, or set ${variable} to another port.`,
+  );
+}
+
+/** Who listens on a TCP port of this machine; null where it cannot be found (another user's process). */
+export function portOwner(port: number): { pid: number; command: string } | null {
+  return process.platform === 'linux' ? ownerFromProc(port) : ownerFromLsof(port);
+}
+
+function ownerFromProc(port: number): { pid: number; command: string } | null {
+  const inodes = new Set(['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => listeningInodes(table, port)));
+  if (inodes.size === 0) return null;
+  for (const name of readdirSync('/proc')) {
+    if (!/^[0-9]+$/.test(name) || !holdsSocket(name, inodes)) continue;
+    return { pid: Number(name), command: commandOf(name) };
+  }
+  return null;
+}
+
+function listeningInodes(table: string, port: number): string[] {
+  let text: string;
+  try {
+    text = readFileSync(table, 'utf8');
+  } catch {
+    return [];
+  }
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const listening = '0A';
+  return text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[1]?.endsWith(suffix) && fields[3] === listening)
+    .map((fields) => `socket:[${fields[9]}]`);
+}
+
+function holdsSocket(pid: string, inodes: ReadonlySet<string>): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+      try {
+        return inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
+      } catch {
+        return false;
+      }
+    });
+  } catch {
+    return false;
+  }
+}
+
+function commandOf(pid: string): string {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').filter(Boolean);
+    const text = words.slice(0, 3).join(' ');
+    return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+  } catch {
+    return 'unknown';
+  }
+}
+
+function ownerFromLsof(port: number): { pid: number; command: string } | null {
+  try {
+    const out = execFileSync('lsof', ['-nP', `-iTCP:${port}`, '-sTCP:LISTEN', '-Fpc'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const pid = /^p([0-9]+)$/m.exec(out)?.[1];
+    return pid === undefined ? null : { pid: Number(pid), command: /^c(.*)$/m.exec(out)?.[1] ?? 'unknown' };
+  } catch {
+    return null;
+  }
+}

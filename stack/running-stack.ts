@@ -1,0 +1,173 @@
+import { StackError } from './errors.ts';
+import type { KeeperClient } from './keeper-client.ts';
+import { endProcess, isAlive, type ProcessIdentity, signalProcess, waitUntilGone } from './process-identity.ts';
+import { logSize, type PreparedServer } from './servers/server.ts';
+import { readState } from './state-file.ts';
+import type { ServerName, ServerStatus, StackEnvironment, StateServer } from './types.ts';
+import { waitReady } from './wait-ready.ts';
+
+/** A server of a running stack, and the means to break it. Only servers that this process started can be broken. */
+export interface RunningServer extends ServerStatus {
+  /** SIGKILL; resolves when the process is gone. */
+  kill(): Promise<void>;
+  /** SIGTERM; resolves when the process is gone. */
+  stop(): Promise<void>;
+  /** Starts it again on the same port and data; resolves when it serves. */
+  start(): Promise<void>;
+  /** SIGSTOP: the process holds still, its connections stay open. */
+  suspend(): void;
+  /** SIGCONT after `suspend()`. */
+  resume(): void;
+}
+
+export interface RunningStack {
+  servers: RunningServer[];
+  environment: StackEnvironment;
+  /** True where the stack ran before: `stop()` leaves it alone. */
+  reused: boolean;
+  /** Throws a TypeError for a name that the stack does not have. */
+  server(name: ServerName): RunningServer;
+  /** Ends what this call of `startStack` started. */
+  stop(): Promise<void>;
+}
+
+/** A stack of endpoints that somebody else runs. */
+export function externalStack(servers: StateServer[], environment: StackEnvironment): RunningStack {
+  return stackOf(servers.map(fixedServer), environment, true, async () => {});
+}
+
+/** A stack that another process started on the same data folder. */
+export function reusedStack(servers: StateServer[], environment: StackEnvironment, stateFile: string): RunningStack {
+  const current = (name: ServerName) => readState(stateFile)?.servers.find((server) => server.name === name)?.process;
+  return stackOf(
+    servers.map((server) => ({
+      ...fixedServer(server),
+      get pid() {
+        return current(server.name)?.pid ?? null;
+      },
+    })),
+    environment,
+    true,
+    async () => {},
+  );
+}
+
+export interface OwnStack {
+  servers: StateServer[];
+  environment: StackEnvironment;
+  keeper: KeeperClient;
+  prepared: PreparedServer[];
+  detached: boolean;
+  /** Servers are killed at the end. */
+  hard: boolean;
+}
+
+/** A stack whose keeper this process started. */
+export function ownStack(own: OwnStack): RunningStack {
+  const processes = new Map(own.servers.map((server) => [server.name, server.process]));
+  own.keeper.onServerExit((name, _how, pid) => {
+    if (processes.get(name)?.pid === pid) processes.set(name, null);
+  });
+  const servers = own.servers.map((server) => {
+    const prepared = own.prepared.find(({ name }) => name === server.name);
+    return prepared === undefined ? fixedServer(server) : ownServer(server, prepared, processes, own.keeper);
+  });
+  return stackOf(servers, own.environment, false, async () => {
+    if (own.detached) return;
+    if (!own.keeper.gone) await own.keeper.end(own.hard).catch(() => {});
+    // Whatever became of the keeper, nothing stays.
+    await Promise.all([...processes.values()].map((process) => process && endProcess(process, own.hard ? 0 : 20_000)));
+  });
+}
+
+function ownServer(
+  server: StateServer,
+  prepared: PreparedServer,
+  processes: Map<ServerName, ProcessIdentity | null>,
+  keeper: KeeperClient,
+): RunningServer {
+  const { process: _, ...status } = server;
+  const running = (): ProcessIdentity => {
+    const process = processes.get(server.name);
+    if (process == null || !isAlive(process))
+      throw new StackError('STACK_SERVER_FAILED', `${server.name} does not run`);
+    return process;
+  };
+  return {
+    ...status,
+    get pid() {
+      return processes.get(server.name)?.pid ?? null;
+    },
+    async kill() {
+      const process = running();
+      // The keeper must have seen the end too: until then it would refuse to start the server again.
+      const seen = keeper.gone ? waitUntilGone(process, 10_000) : keeper.serverExit(process.pid);
+      signalProcess(process, 'SIGKILL');
+      await seen;
+      processes.set(server.name, null);
+    },
+    async stop() {
+      await keeper.stopServer(server.name);
+      processes.set(server.name, null);
+    },
+    async start() {
+      let ended: string | null = null;
+      const unsubscribe = keeper.onServerExit((name, how) => {
+        if (name === server.name) ended = how;
+      });
+      try {
+        const logStart = await logSize(prepared.command.logFile);
+        const process = await keeper.startServer(prepared.command);
+        processes.set(server.name, process);
+        await waitReady(prepared, { timeoutMs: 60_000, logStart, hasEnded: () => ended });
+      } finally {
+        unsubscribe();
+      }
+    },
+    suspend() {
+      signalProcess(running(), 'SIGSTOP');
+    },
+    resume() {
+      signalProcess(running(), 'SIGCONT');
+    },
+  };
+}
+
+function fixedServer(server: StateServer): RunningServer {
+  const { process, ...status } = server;
+  const refuse = (): never => {
+    throw new StackError(
+      'STACK_NOT_OURS',
+      `${server.name} (${server.provider}, ${server.endpoint}) was not started by this process.`,
+    );
+  };
+  return {
+    ...status,
+    pid: process?.pid ?? null,
+    kill: async () => refuse(),
+    stop: async () => refuse(),
+    start: async () => refuse(),
+    suspend: refuse,
+    resume: refuse,
+  };
+}
+
+function stackOf(
+  servers: RunningServer[],
+  environment: StackEnvironment,
+  reused: boolean,
+  stop: () => Promise<void>,
+): RunningStack {
+  return {
+    servers,
+    environment,
+    reused,
+    server(name) {
+      const found = servers.find((server) => server.name === name);
+      if (found === undefined)
+        throw new TypeError(`the stack has no ${name}, but ${servers.map((s) => s.name).join(', ')}`);
+      return found;
+    },
+    stop,
+  };
+}

@@ -6,8 +6,8 @@ export type MigrationErrorCode =
   | 'MIGRATION_FAILED'
   /** The given names, sets or URL make no sense. */
   | 'MIGRATION_BAD_ARGUMENT'
-  /** The database has steps that this program does not know: it is newer. */
-  | 'MIGRATION_UNKNOWN_STEP'
+  /** The server cannot be reached, or refuses the user. */
+  | 'MIGRATION_NO_CONNECTION'
   /** A Kafka topic is there but not as it has to be. */
   | 'TOPIC_MISMATCH'
   | 'TOPIC_KAFKA_UNAVAILABLE';

@@ -182,6 +182,14 @@ describe('migrateDatabase', () => {
     expect(await migrateDatabase({ url, sets })).toEqual(['half/0001-a']);
   });
 
+  it('says which server it cannot reach', async () => {
+    await expect(migrateDatabase({ url: 'mysql://root@127.0.0.1:1/x', sets: [] })).rejects.toMatchObject({
+      code: 'MIGRATION_NO_CONNECTION',
+      retryable: true,
+      message: 'No connection to MySQL at 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1',
+    });
+  });
+
   it('refuses names that would not last', async () => {
     const { url } = missingDatabase();
     const bad = (name: string) => migrateDatabase({ url, sets: [[step(name, async () => undefined)]] });

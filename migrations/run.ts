@@ -161,14 +161,21 @@ function databaseOf(url: string): string {
   return name;
 }
 
-function connect(url: string): Promise<Connection> {
-  return mysql.createConnection({
-    uri: url,
-    supportBigNumbers: true,
-    bigNumberStrings: true,
-    dateStrings: true,
-    timezone: 'Z',
-  });
+async function connect(url: string): Promise<Connection> {
+  try {
+    return await mysql.createConnection({
+      uri: url,
+      supportBigNumbers: true,
+      bigNumberStrings: true,
+      dateStrings: true,
+      timezone: 'Z',
+    });
+  } catch (cause) {
+    const { code, message } = cause as { code?: string; message: string };
+    if (code === 'ER_BAD_DB_ERROR') throw cause;
+    const text = `No connection to MySQL at ${new URL(url).host}: ${message}`;
+    throw new MigrationError('MIGRATION_NO_CONNECTION', text, { retryable: code === 'ECONNREFUSED', cause });
+  }
 }
 
 function known(steps: readonly Migration[], name: string): void {

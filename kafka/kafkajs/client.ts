@@ -13,6 +13,7 @@ export interface Client {
    * way to give up a call; without this an abandoned `sendBatch` would reconnect and send its batch much later.
    */
   kill(): void;
+  readonly killed: boolean;
 }
 
 export interface ClientOptions {
@@ -55,6 +56,9 @@ export function createClient(connection: KafkaConnection, options: ClientOptions
 
   return {
     kafka,
+    get killed() {
+      return killed;
+    },
     kill() {
       killed = true;
       // With an error: kafkajs listens to "error" and "end" only, not to "close".

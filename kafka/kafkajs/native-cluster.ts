@@ -48,7 +48,7 @@ export function watchFetches(cluster: Cluster, watcher: FetchWatcher): void {
 
 type FetchRequest = Parameters<Broker['fetch']>[0];
 
-interface FetchedPartition {
+export interface FetchedPartition {
   abortedTransactions?: { producerId: string; firstOffset: string }[] | null;
 }
 

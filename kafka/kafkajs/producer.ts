@@ -1,4 +1,10 @@
-import kafkajs, { type Message, type Producer, type RecordMetadata, type Transaction } from 'kafkajs';
+import kafkajs, {
+  type ICustomPartitioner,
+  type Message,
+  type Producer,
+  type RecordMetadata,
+  type Transaction,
+} from 'kafkajs';
 import type { PartitionMessages } from '../outgoing.ts';
 import type { KafkaConnection } from '../port.ts';
 import { type Client, createClient } from './client.ts';
@@ -19,38 +25,41 @@ export interface Answer {
   baseOffset: bigint | null;
 }
 
-const partitionMissing = {
-  type: 'UNKNOWN_TOPIC_OR_PARTITION',
-  code: 3,
-  retriable: true,
-  message: 'This server does not host this topic-partition',
-};
-
 /**
  * The partition is the message's own. kafkajs leaves out partitions that it does not know, without a word, so that is
- * checked here; the error's type makes it read the topic's metadata again, for partitions that are new.
+ * checked here. The error's type makes it read the topic's metadata again, a few times, for partitions that are new; a
+ * TypeError ends its retries, which go on by themselves in a client that was given up.
  */
-const explicitPartition =
-  () =>
-  ({ partitionMetadata, message }: { partitionMetadata: readonly { partitionId: number }[]; message: Message }) => {
-    const partition = message.partition as number;
-    if (!partitionMetadata.some((known) => known.partitionId === partition)) {
-      throw new KafkaJSProtocolError(partitionMissing as never);
-    }
-    return partition;
-  };
+function explicitPartition(client: Client): ICustomPartitioner {
+  let missed = 0;
+  return () =>
+    ({ topic, partitionMetadata, message }) => {
+      if (client.killed) throw new TypeError('This Kafka client is closed');
+      const partition = message.partition as number;
+      if (partitionMetadata.some((known) => known.partitionId === partition)) return partition;
+      throw new KafkaJSProtocolError({
+        type: 'UNKNOWN_TOPIC_OR_PARTITION',
+        code: 3,
+        retriable: missed++ < 3,
+        message: `${topic} has no partition ${partition}`,
+      } as never);
+    };
+}
+
+/** Few and short: the guard tries again by itself, on a new producer. */
+const retry = { retries: 2, initialRetryTime: 50, maxRetryTime: 300, multiplier: 2, factor: 0.2 };
 
 /** Connects a new idempotent producer (a new producer id, sequences from 0). */
 export async function openProducer(connection: KafkaConnection, requestTimeoutMs: number): Promise<OneShotProducer> {
   const client = createClient(connection, {
     requestTimeoutMs,
-    retry: { retries: 2, initialRetryTime: 50, maxRetryTime: 300, multiplier: 2, factor: 0.2 },
+    retry,
   });
   const producer = client.kafka.producer({
     idempotent: true,
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
-    createPartitioner: explicitPartition,
+    createPartitioner: explicitPartition(client),
     metadataMaxAge: 60_000,
   });
   await connectOrKill(client, producer);
@@ -76,17 +85,15 @@ export async function openTransactionalProducer(
   connection: KafkaConnection,
   options: { transactionalId: string; transactionTimeoutMs: number; requestTimeoutMs: number },
 ): Promise<TransactionalProducer> {
-  // While the broker finishes the transaction before it answers CONCURRENT_TRANSACTIONS: ask again soon, and often.
-  const client = createClient(connection, {
-    requestTimeoutMs: options.requestTimeoutMs,
-    retry: { retries: 50, initialRetryTime: 4, maxRetryTime: 500, multiplier: 1.6, factor: 0.2 },
-  });
+  const client = createClient(connection, { requestTimeoutMs: options.requestTimeoutMs, retry });
   const producer = client.kafka.producer({
     transactionalId: options.transactionalId,
     transactionTimeout: options.transactionTimeoutMs,
+    // While the broker finishes the transaction before, it answers CONCURRENT_TRANSACTIONS: ask again soon, for about 3 s.
+    retry: { retries: 14, initialRetryTime: 4, maxRetryTime: 500, multiplier: 1.6, factor: 0.2 },
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
-    createPartitioner: explicitPartition,
+    createPartitioner: explicitPartition(client),
     metadataMaxAge: 60_000,
   });
   await connectOrKill(client, producer);

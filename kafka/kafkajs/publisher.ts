@@ -1,6 +1,7 @@
 import { KafkaError } from '../errors.ts';
 import { byPartition, checkMessages, type PartitionMessages, partitionName } from '../outgoing.ts';
 import type { Logger, OutgoingMessage, Publisher, PublishReport } from '../port.ts';
+import { tookTooLong, within } from './deadline.ts';
 import { translate } from './errors.ts';
 import type { Answer, OneShotProducer } from './producer.ts';
 import { type RequestLimits, requestLimits, requestsOf, slice } from './requests.ts';
@@ -67,7 +68,7 @@ export class GuardedPublisher implements Publisher {
     if (parts.length === 0) return;
     for (let attempt = 0; ; attempt++) {
       const leftMs = delivery.deadlineMs - this.#now();
-      if (leftMs <= 0) return delivery.fail(parts, delivery.lastError ?? timedOut());
+      if (leftMs <= 0) return delivery.fail(parts, delivery.lastError ?? tookTooLong('Publishing'));
       const outcome = await this.#attempt(parts, leftMs);
       if (outcome.kind === 'answered') return delivery.acknowledge(parts, outcome.answers);
       if (!outcome.gaveUp || !delivery.lastError) delivery.lastError = outcome.error;
@@ -112,14 +113,14 @@ export class GuardedPublisher implements Publisher {
       const producer = this.#producer ?? (await this.#options.open());
       if (givenUp) {
         producer.kill();
-        throw timedOut();
+        throw tookTooLong('Publishing');
       }
       this.#producer = producer;
       sent = true;
       return producer.send(parts);
     };
     try {
-      const answers = await within(leftMs, work());
+      const answers = await within(leftMs, 'Publishing', work());
       const silent = withoutAnswer(parts, answers);
       if (silent.length === 0) return { kind: 'answered', answers };
       this.#discard();
@@ -212,27 +213,10 @@ export function withoutAnswer(parts: readonly PartitionMessages[], answers: read
   return parts.filter((part) => !answered.has(nameOf(part)));
 }
 
-async function within<Result>(ms: number, call: Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(timedOut()), ms);
-  });
-  call.catch(() => {});
-  try {
-    return await Promise.race([call, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 function aboutOneMessage(error: KafkaError): boolean {
   return error.code === 'KAFKA_MESSAGE_TOO_LARGE' || error.code === 'KAFKA_BAD_ARGUMENT';
 }
 
 export function notAcknowledged(message: string): KafkaError {
   return new KafkaError('KAFKA_NOT_ACKNOWLEDGED', message, { retryable: true });
-}
-
-function timedOut(): KafkaError {
-  return new KafkaError('KAFKA_UNAVAILABLE', 'Publishing took too long', { retryable: true });
 }

@@ -1,0 +1,60 @@
+import type { PendingRow, StoredEvent } from '../sources/store.ts';
+
+/** An event with the place it goes to. */
+export interface Routed {
+  row: PendingRow;
+  event: StoredEvent;
+  topic: string;
+  partition: number;
+}
+
+export interface Packed {
+  send: Routed[];
+  /** Left out because their partition waits after a failure: their keys are to be held for it. */
+  waiting: { keyHash: string; cause: string }[];
+  /** Rows without a stored event. Their keys go no further. */
+  missing: PendingRow[];
+}
+
+/** One name for a (topic, partition). */
+export function partitionCause(topic: string, partition: number): string {
+  return `${topic}/${partition}`;
+}
+
+/** One name for a key that waits on its own. */
+export function keyCause(keyHash: string): string {
+  return `key ${keyHash}`;
+}
+
+/**
+ * Brings the fetched events into the order of their rows and leaves out what can't go now. Once a key's event is left out,
+ * its later ones are as well.
+ */
+export function pack(
+  rows: readonly PendingRow[],
+  events: readonly StoredEvent[],
+  route: (event: StoredEvent) => { topic: string; partition: number },
+  isWaiting: (cause: string) => boolean,
+): Packed {
+  const byId = new Map(events.map((event) => [event.id, event]));
+  const closedKeys = new Set<string>();
+  const packed: Packed = { send: [], waiting: [], missing: [] };
+  for (const row of rows) {
+    if (closedKeys.has(row.keyHash)) continue;
+    const event = byId.get(row.id);
+    if (!event) {
+      packed.missing.push(row);
+      closedKeys.add(row.keyHash);
+      continue;
+    }
+    const { topic, partition } = route(event);
+    const cause = partitionCause(topic, partition);
+    if (isWaiting(cause)) {
+      packed.waiting.push({ keyHash: row.keyHash, cause });
+      closedKeys.add(row.keyHash);
+    } else {
+      packed.send.push({ row, event, topic, partition });
+    }
+  }
+  return packed;
+}

@@ -1,0 +1,32 @@
+import { KafkaError } from '../../kafka/errors.ts';
+import type { Publisher } from '../../kafka/port.ts';
+import { settle, settleAsFailed } from '../batch/settle.ts';
+import type { Delivery } from './delivery.ts';
+import { messageOf } from './message.ts';
+
+/**
+ * Publishes each batch with acks=all. After a crash, a lost answer or an overlap of two owners an event can be in the topic
+ * twice; the inbox at the other end knows its id.
+ */
+export function createAtLeastOnce(options: { publisher: Publisher; source: string; incarnation(): string }): Delivery {
+  return {
+    async begin() {
+      return { alreadySent: [] };
+    },
+    async deliver(batch) {
+      const messages = batch.map((routed) => messageOf(routed, options.source, options.incarnation()));
+      try {
+        return { ...settle(batch, await options.publisher.publish(messages)), beginAgain: false };
+      } catch (cause) {
+        return { ...settleAsFailed(batch, asKafkaError(cause)), beginAgain: false };
+      }
+    },
+    close: () => options.publisher.close(),
+  };
+}
+
+function asKafkaError(cause: unknown): KafkaError {
+  if (cause instanceof KafkaError) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new KafkaError('KAFKA_UNEXPECTED', `publishing: ${message}`, { retryable: true, cause });
+}

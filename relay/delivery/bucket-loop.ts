@@ -1,0 +1,272 @@
+import type { Logger } from '../../kafka/port.ts';
+import { choose, headLimit } from '../batch/choose.ts';
+import { type BackoffSettings, backoffMs, Holds } from '../batch/holds.ts';
+import { InFlight } from '../batch/in-flight.ts';
+import { keyCause, pack, partitionCause, type Routed } from '../batch/pack.ts';
+import type { Failure } from '../batch/settle.ts';
+import { nextBatchRows, type SizeSettings } from '../batch/size.ts';
+import { type Clock, pause, Wake } from '../clock.ts';
+import type { Term } from '../lease/types.ts';
+import type { RelayMetrics } from '../metrics.ts';
+import type { OutboxStore, PendingRow, StoredEvent } from '../sources/store.ts';
+import type { Delivery } from './delivery.ts';
+
+export interface BucketLoopSettings extends SizeSettings {
+  /** Thin rows that one read of the head takes at most. */
+  headRows: number;
+  /** Pauses after a failure of Kafka, and of the database. */
+  retry: BackoffSettings;
+  /** Pauses for a key whose event the broker refuses. */
+  refusedRetry: BackoffSettings;
+}
+
+export interface BucketLoopOptions {
+  source: string;
+  term: Term;
+  store: OutboxStore;
+  delivery: Delivery;
+  route(event: StoredEvent): { topic: string; partition: number };
+  settings: BucketLoopSettings;
+  clock: Clock;
+  log: Logger;
+  metrics: RelayMetrics;
+  /** A batch was acknowledged, wholly or in part: there may be more soon. */
+  onActivity(): void;
+  /** Ms to add to this process's time of day to get the database's. */
+  databaseOffsetMs(): number;
+}
+
+export type BucketState = 'sending' | 'idle' | 'waiting to retry' | 'lease in doubt' | 'stopped';
+
+/** How often a loop whose lease is in doubt looks at its belief again; costs no statement. */
+const doubtPauseMs = 25;
+const sampledEvents = 16;
+
+/**
+ * Forwards one bucket in one term: read the head, leave out what is in flight or held, fetch, check the lease, send, delete
+ * exactly what was acknowledged. One batch is without an answer at most; the delete of a batch runs while the next one
+ * is read and sent. An empty head: it waits until it is woken (by a nudge, a poll, or a retry that is due).
+ */
+export class BucketLoop {
+  readonly #options: BucketLoopOptions;
+  readonly #inFlight = new InFlight();
+  readonly #holds = new Holds();
+  readonly #wake = new Wake();
+  readonly #labels: { source: string };
+  #state: BucketState = 'sending';
+  #stopping = false;
+  #abandoned = false;
+  #begun = false;
+  #running: Promise<void> = Promise.resolve();
+  #deleting: Promise<void> = Promise.resolve();
+  #unconfirmed: readonly string[] = [];
+  #lastBatch: { rows: number; bytes: number } | null = null;
+  #leftOut = 0;
+  #errorsInARow = 0;
+  #lastError: { message: string; code: string; atMs: number } | null = null;
+
+  constructor(options: BucketLoopOptions) {
+    this.#options = options;
+    this.#labels = { source: options.source };
+  }
+
+  get term(): Term {
+    return this.#options.term;
+  }
+
+  get status(): {
+    state: BucketState;
+    heldKeys: number;
+    lastError: { message: string; code: string; atMs: number } | null;
+  } {
+    return { state: this.#state, heldKeys: this.#holds.keys, lastError: this.#lastError };
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  /** There may be new rows. */
+  wake(): void {
+    this.#wake.signal();
+  }
+
+  /** Takes no more; resolves when what was sent is answered and what was acknowledged is deleted. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#wake.signal();
+    await this.#running;
+  }
+
+  /** Stops trying to delete: the rows will be sent again by whoever has the bucket next. */
+  abandon(): void {
+    this.#abandoned = true;
+    void this.stop();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        await this.#step();
+        this.#errorsInARow = 0;
+      } catch (error) {
+        await this.#failed(error);
+      }
+    }
+    await this.#deleting;
+    this.#state = 'stopped';
+  }
+
+  async #step(): Promise<void> {
+    const { term, clock, delivery } = this.#options;
+    if (!term.isTrusted()) {
+      this.#state = 'lease in doubt';
+      await this.#wake.wait(clock, doubtPauseMs);
+      return;
+    }
+    if (!this.#begun) await this.#begin();
+    this.#wake.clear();
+    const batch = await this.#nextBatch();
+    if (batch === 'read more') return;
+    if (batch.length === 0) {
+      const nextTryMs = this.#holds.nextTryMs(clock.monotonicMs());
+      this.#state = nextTryMs === null ? 'idle' : 'waiting to retry';
+      await this.#wake.wait(clock, nextTryMs === null ? Number.POSITIVE_INFINITY : nextTryMs - clock.monotonicMs());
+      return;
+    }
+    // The lease may have run out while the events were fetched.
+    if (!term.isTrusted() || this.#stopping) return;
+    this.#state = 'sending';
+    const ids = batch.map(({ row }) => row.id);
+    this.#inFlight.add(ids);
+    const settled = await delivery.deliver(batch, this.#unconfirmed);
+    this.#begun = !settled.beginAgain;
+    for (const failure of settled.failures) this.#hold(failure);
+    this.#inFlight.remove(settled.again.map(({ row }) => row.id));
+    if (settled.acknowledged.length > 0) await this.#acknowledged(settled.acknowledged);
+  }
+
+  async #begin(): Promise<void> {
+    const { term, delivery, store } = this.#options;
+    await this.#deleting;
+    const { alreadySent } = await delivery.begin(term);
+    if (alreadySent.length > 0) await store.delete(term.bucket, alreadySent);
+    this.#begun = true;
+  }
+
+  async #nextBatch(): Promise<Routed[] | 'read more'> {
+    const { store, term, settings, clock, route } = this.#options;
+    const wanted = nextBatchRows(this.#lastBatch, settings);
+    const limit = headLimit(wanted, Math.max(this.#leftOut, this.#inFlight.size), settings.headRows);
+    const read = this.#inFlight.beginRead();
+    const head = await store.readHead(term.bucket, limit);
+    this.#inFlight.endRead(read);
+    const nowMs = clock.monotonicMs();
+    const rows = choose(head, wanted, {
+      isInFlight: (id) => this.#inFlight.has(id),
+      isHeld: (keyHash) => this.#holds.isHeld(keyHash, nowMs),
+    });
+    if (rows.length === 0) {
+      this.#leftOut = head.length;
+      return head.length === limit && limit < settings.headRows ? 'read more' : [];
+    }
+    this.#leftOut = head.indexOf(rows.at(-1)!) + 1 - rows.length;
+    const events = await store.fetch(rows);
+    const packed = pack(rows, events, route, (cause) => this.#holds.isWaiting(cause, nowMs));
+    for (const { cause, keyHash } of packed.waiting) this.#holds.join(cause, keyHash);
+    for (const row of packed.missing) this.#missing(row);
+    if (packed.send.length === 0) return 'read more';
+    this.#lastBatch = {
+      rows: packed.send.length,
+      bytes: packed.send.reduce((sum, { event }) => sum + event.payload.length, 0),
+    };
+    return packed.send;
+  }
+
+  async #acknowledged(acknowledged: readonly Routed[]): Promise<void> {
+    const { metrics, onActivity } = this.#options;
+    for (const { topic, partition, row } of this.#holds.keys > 0 ? acknowledged : []) {
+      this.#holds.succeed(partitionCause(topic, partition));
+      this.#holds.succeed(keyCause(row.keyHash));
+    }
+    metrics.add('published', this.#labels, acknowledged.length);
+    metrics.observe('batchSize', this.#labels, acknowledged.length);
+    this.#sampleLatency(acknowledged);
+    onActivity();
+    // At most one delete at a time, so that what may be sent twice after a crash is two batches at most.
+    await this.#deleting;
+    this.#deleting = this.#delete(acknowledged.map(({ row }) => row.id));
+  }
+
+  /** Goes on until it is done: what was acknowledged must not be sent again. Never rejects. */
+  async #delete(ids: readonly string[]): Promise<void> {
+    const { store, term, clock, metrics, settings } = this.#options;
+    this.#unconfirmed = ids;
+    for (let attempt = 1; !this.#abandoned; attempt++) {
+      try {
+        metrics.add('deleted', this.#labels, await store.delete(term.bucket, ids));
+        this.#inFlight.deleted(ids);
+        this.#unconfirmed = [];
+        return;
+      } catch (error) {
+        this.#note(error, 'deleting sent rows', attempt);
+        await pause(clock, backoffMs(attempt, settings.retry));
+      }
+    }
+  }
+
+  #hold(failure: Failure): void {
+    const { settings, clock, metrics, log, source, term } = this.#options;
+    const { error } = failure;
+    this.#inFlight.remove(failure.ids);
+    const backoff = failure.refused ? settings.refusedRetry : settings.retry;
+    const pauseMs = this.#holds.fail(failure.cause, failure.keyHashes, clock.monotonicMs(), backoff);
+    metrics.add('publishFailures', { ...this.#labels, reason: error.code }, failure.ids.length);
+    this.#lastError = { message: error.message, code: error.code, atMs: clock.wallMs() };
+    const what = failure.refused
+      ? `event row ${failure.ids[0]} is refused`
+      : `${failure.ids.length} events not acknowledged`;
+    log[failure.refused ? 'error' : 'warn'](
+      `${source}.${term.bucket}: ${what} (${failure.cause}): ${error.code} ${error.message}; next try in ${Math.round(pauseMs)} ms.`,
+    );
+  }
+
+  #missing(row: PendingRow): void {
+    const { settings, clock, log, source, term } = this.#options;
+    const message = `${source}.${term.bucket}: row ${row.id} of ${row.day} has no event in the outbox; its key waits.`;
+    this.#holds.fail(keyCause(row.keyHash), [row.keyHash], clock.monotonicMs(), settings.refusedRetry);
+    this.#lastError = { message, code: 'EVENT_MISSING', atMs: clock.wallMs() };
+    log.error(message);
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const { clock, settings } = this.#options;
+    this.#errorsInARow++;
+    this.#state = 'waiting to retry';
+    this.#note(error, 'forwarding', this.#errorsInARow);
+    const untilMs = clock.monotonicMs() + backoffMs(this.#errorsInARow, settings.retry);
+    // Nudges do not shorten it: a database that is away gets no storm of tries.
+    while (!this.#stopping && clock.monotonicMs() < untilMs) {
+      await this.#wake.wait(clock, untilMs - clock.monotonicMs());
+    }
+  }
+
+  #note(error: unknown, doing: string, attempt: number): void {
+    const { log, source, term, metrics, clock } = this.#options;
+    const code = (error as { code?: string } | null)?.code ?? 'UNEXPECTED';
+    const message = error instanceof Error ? error.message : String(error);
+    metrics.add('databaseErrors', { ...this.#labels, reason: code }, 1);
+    this.#lastError = { message, code, atMs: clock.wallMs() };
+    // The first of a row of failures is news, the others are not.
+    log[attempt === 1 ? 'warn' : 'debug'](`${source}.${term.bucket}: ${doing} (try ${attempt}): ${code} ${message}`);
+  }
+
+  #sampleLatency(acknowledged: readonly Routed[]): void {
+    const { metrics, clock, databaseOffsetMs } = this.#options;
+    const nowMs = clock.wallMs() + databaseOffsetMs();
+    const step = Math.max(1, Math.floor(acknowledged.length / sampledEvents));
+    for (let index = 0; index < acknowledged.length; index += step) {
+      metrics.observe('commitToAck', this.#labels, Math.max(0, nowMs - acknowledged[index]!.event.createdAt.getTime()));
+    }
+  }
+}

@@ -1,0 +1,55 @@
+/** Where the relay's figures go. Names and labels are in `relayMetrics`, for operators in `relay/README.md`. */
+export interface RelayMetrics {
+  /** Adds to a counter. */
+  add(name: CounterName, labels: Labels, by: number): void;
+  /** Sets a gauge. */
+  set(name: GaugeName, labels: Labels, value: number): void;
+  /** One more value of a histogram. */
+  observe(name: HistogramName, labels: Labels, value: number): void;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+export const relayMetrics = {
+  published: { type: 'counter', labels: ['source'], description: 'Events acknowledged by Kafka' },
+  publishFailures: {
+    type: 'counter',
+    labels: ['source', 'reason'],
+    description: 'Events without an acknowledgement, by the error code; they are sent again',
+  },
+  deleted: { type: 'counter', labels: ['source'], description: 'Unsent rows deleted after their acknowledgement' },
+  databaseErrors: {
+    type: 'counter',
+    labels: ['source', 'reason'],
+    description: 'Failed statements, by the error code',
+  },
+  batchSize: { type: 'histogram', labels: ['source'], description: 'Events in a batch' },
+  commitToAck: {
+    type: 'histogram',
+    labels: ['source'],
+    unit: 'ms',
+    description: 'From the change (database clock) to the acknowledgement; up to 16 events of each batch are sampled',
+  },
+  unsent: { type: 'gauge', labels: ['source'], description: 'Rows that wait to be sent (counting stops at 100,000)' },
+  dead: { type: 'gauge', labels: ['source'], description: 'Rows of keys that are blocked for good' },
+  oldestUnsentAge: { type: 'gauge', labels: ['source'], unit: 'ms', description: 'Age of the oldest row that waits' },
+  leasesHeld: { type: 'gauge', labels: ['source'], description: 'Buckets that this relay has' },
+  unownedWithWork: {
+    type: 'gauge',
+    labels: ['source'],
+    description: 'Buckets with waiting rows that nobody has had for longer than a takeover takes: an alarm',
+  },
+  heldKeys: { type: 'gauge', labels: ['source'], description: 'Keys of this relay that wait after a failure' },
+} as const satisfies Record<
+  string,
+  { type: 'counter' | 'gauge' | 'histogram'; labels: readonly string[]; unit?: string; description: string }
+>;
+
+type NamesOf<Type> = {
+  [Name in keyof typeof relayMetrics]: (typeof relayMetrics)[Name]['type'] extends Type ? Name : never;
+}[keyof typeof relayMetrics];
+export type CounterName = NamesOf<'counter'>;
+export type GaugeName = NamesOf<'gauge'>;
+export type HistogramName = NamesOf<'histogram'>;
+
+export const noMetrics: RelayMetrics = { add: () => {}, set: () => {}, observe: () => {} };

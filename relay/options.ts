@@ -1,0 +1,143 @@
+import type { KafkaPort, Logger } from '../kafka/port.ts';
+import type { BackoffSettings } from './batch/holds.ts';
+import type { Clock } from './clock.ts';
+import type { RelayMetrics } from './metrics.ts';
+import type { SourceStore, StoredEvent } from './sources/store.ts';
+
+/** Chooses among several topics. All of them must have the source's number of partitions. */
+export interface TopicRule {
+  /** Every topic that `choose` can answer: they are checked before the first event is sent. */
+  names: readonly string[];
+  choose(event: Pick<StoredEvent, 'aggregateType' | 'aggregateId' | 'eventType'>): string;
+}
+
+/** One outbox: a database with the tables of `migrations/outbox`. */
+export interface RelaySource {
+  /** The producing service: CloudEvents' `source`, and the name in logs, metrics and nudges. */
+  name: string;
+  /** `mysql://user:password@host:port/database` */
+  url: string;
+  /** Default: `<topicPrefix>.<name>`. */
+  topic?: string | TopicRule;
+  /** Partitions that its topics must have. Default 12. */
+  partitions?: number;
+  /** Buckets that its database must have. Default: that of the relay's options. */
+  buckets?: number;
+  /** Connections for events, beside two for leases. Default 4. */
+  connections?: number;
+  /** In place of MySQL at `url`. */
+  store?: SourceStore;
+}
+
+export interface RelayOptions {
+  sources: readonly RelaySource[];
+  /** Where events go. A publisher for each bucket and one admin client are made from it. */
+  kafka: Pick<KafkaPort, 'publisher'> & { admin(): Pick<ReturnType<KafkaPort['admin']>, 'describeTopic' | 'close'> };
+  /** Name of this process in leases and logs; a random part is added at each start. Default: host and process. */
+  id?: string;
+  /** Default `hotboard`. */
+  topicPrefix?: string;
+  /** `exactly-once` is not there yet. Default `at-least-once`. */
+  delivery?: 'at-least-once';
+  /** Default 8. */
+  buckets?: number;
+  /** How long a bucket stays with a relay that is silent. Default 5,000; at least 500. */
+  leaseMs?: number;
+  /** Events in a batch at most. Default 1,000. */
+  batchSize?: number;
+  /** Bytes of payload in a batch, about. Default 4 MiB. */
+  batchBytes?: number;
+  /** Thin rows read at once at most. Default 10,000. */
+  headRows?: number;
+  /** Pauses between two looks at idle buckets: right after a batch (default 50), and at most (default 2,000). */
+  shortestPollMs?: number;
+  longestPollMs?: number;
+  /** How long one batch may try at Kafka before it counts as failed. Default 5,000. */
+  deliveryTimeoutMs?: number;
+  /** Pauses after failures. Default 250 ms doubled up to 10 s. */
+  retry?: BackoffSettings;
+  /** How long `stop` lets work in flight finish before it leaves the rest to others. Default 8,000. */
+  stopTimeoutMs?: number;
+  logger?: Logger;
+  metrics?: RelayMetrics;
+  clock?: Clock;
+}
+
+/** A mistake in the relay's settings, or a database or topic made for other ones. `message` says what is allowed. */
+export class RelayConfigError extends Error {
+  override readonly name = 'RelayConfigError';
+  readonly code = 'RELAY_CONFIG_INVALID';
+  readonly retryable = false;
+}
+
+export type CheckedOptions = Required<Omit<RelayOptions, 'id' | 'logger' | 'metrics' | 'clock'>>;
+
+const defaults = {
+  topicPrefix: 'hotboard',
+  delivery: 'at-least-once',
+  buckets: 8,
+  leaseMs: 5_000,
+  batchSize: 1_000,
+  batchBytes: 4 * 2 ** 20,
+  headRows: 10_000,
+  shortestPollMs: 50,
+  longestPollMs: 2_000,
+  deliveryTimeoutMs: 5_000,
+  retry: { firstMs: 250, longestMs: 10_000 },
+  stopTimeoutMs: 8_000,
+} as const;
+
+const ranges: Readonly<Record<string, readonly [from: number, to: number]>> = {
+  buckets: [1, 1024],
+  leaseMs: [500, 3_600_000],
+  batchSize: [1, 10_000],
+  batchBytes: [1, 2 ** 30],
+  headRows: [1, 1_000_000],
+  shortestPollMs: [1, 3_600_000],
+  longestPollMs: [1, 3_600_000],
+  deliveryTimeoutMs: [1, 3_600_000],
+  stopTimeoutMs: [0, 3_600_000],
+};
+
+/** Fills in defaults. Throws `RelayConfigError` for the first mistake. */
+export function checkOptions(given: RelayOptions): CheckedOptions {
+  const options = { ...defaults, ...dropUndefined(given) } as CheckedOptions;
+  for (const [name, [from, to]] of Object.entries(ranges)) {
+    const value = options[name as keyof CheckedOptions];
+    whole(name, value, from, to);
+  }
+  if (options.delivery !== 'at-least-once') throw wrong('delivery', options.delivery, 'at-least-once');
+  if (options.shortestPollMs > options.longestPollMs) {
+    throw wrong('shortestPollMs', options.shortestPollMs, `up to longestPollMs (${options.longestPollMs})`);
+  }
+  if (!Array.isArray(options.sources) || options.sources.length === 0) {
+    throw wrong('sources', options.sources, 'a list with at least one source');
+  }
+  const names = new Set<string>();
+  for (const source of options.sources) {
+    if (!/^[A-Za-z0-9._-]{1,60}$/.test(source.name))
+      throw wrong('source.name', source.name, 'text like ^[A-Za-z0-9._-]{1,60}$');
+    if (names.has(source.name)) throw wrong('sources', source.name, 'each name once');
+    names.add(source.name);
+    if (!source.store && !/^mysql:\/\/.+\/.+/.test(source.url)) {
+      throw new RelayConfigError(`The url of source ${source.name} must be mysql://user:password@host:port/database.`);
+    }
+    if (source.partitions !== undefined) whole(`${source.name}.partitions`, source.partitions, 1, 100_000);
+    if (source.buckets !== undefined) whole(`${source.name}.buckets`, source.buckets, 1, 1024);
+  }
+  return options;
+}
+
+function whole(name: string, value: unknown, from: number, to: number): void {
+  if (!Number.isInteger(value) || (value as number) < from || (value as number) > to) {
+    throw wrong(name, value, `a whole number from ${from} to ${to}`);
+  }
+}
+
+function wrong(name: string, value: unknown, allowed: string): RelayConfigError {
+  return new RelayConfigError(`The relay's ${name} is ${JSON.stringify(value)}; allowed: ${allowed}.`);
+}
+
+function dropUndefined<T extends object>(given: T): Partial<T> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
+}

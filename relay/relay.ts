@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { partitionOf } from '../kafka/partitioner.ts';
+import type { Logger } from '../kafka/port.ts';
+import { systemClock } from './clock.ts';
+import { createAtLeastOnce } from './delivery/at-least-once.ts';
+import { noMetrics } from './metrics.ts';
+import { checkOptions, RelayConfigError, type RelayOptions, type RelaySource, type TopicRule } from './options.ts';
+import { SourceRelay } from './source-relay.ts';
+import { createMysqlStore } from './sources/mysql-store.ts';
+import type { StoredEvent } from './sources/store.ts';
+import type { RelayHealth, RelayStatus } from './status.ts';
+
+export { RelayConfigError, type RelayOptions, type RelaySource, type TopicRule } from './options.ts';
+export type { RelayHealth, RelayStatus, SourceStatus } from './status.ts';
+
+/** Forwards unsent events of several outboxes to Kafka, together with other relays of the same outboxes. */
+export interface Relay {
+  /** Name of this relay in leases. */
+  readonly id: string;
+  /**
+   * Begins. Databases or brokers that are away are waited for in the background, for ever. Rejects with `RelayConfigError`
+   * where one that answers at once was made for other settings (buckets, partitions); then nothing runs.
+   */
+  start(): Promise<void>;
+  /** Takes no more, finishes what is in flight, gives the buckets back to the others, closes its connections. */
+  stop(): Promise<void>;
+  /** A hint that rows were committed: looks at once. Unknown sources and buckets of others are ignored. */
+  nudge(source: string, buckets?: readonly number[]): void;
+  /** Reads the backlogs anew. Never rejects: what can't be read is in `lastError`. */
+  status(): Promise<RelayStatus>;
+  health(): RelayHealth;
+}
+
+/** How long `start` waits for first answers. */
+const startWaitMs = 2_000;
+const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/** Throws `RelayConfigError` for a mistake in the options. Connects to nothing before `start`. */
+export function createRelay(given: RelayOptions): Relay {
+  const options = checkOptions(given);
+  const clock = given.clock ?? systemClock;
+  const log = given.logger ?? silent;
+  const metrics = given.metrics ?? noMetrics;
+  const id = `${(given.id ?? `${hostname()}-${process.pid}`).slice(0, 100)}/${randomBytes(4).toString('hex')}`;
+  const admin = options.kafka.admin();
+
+  const sources = options.sources.map((source) => {
+    const rule = topicRule(source, options.topicPrefix);
+    const partitions = source.partitions ?? 12;
+    return new SourceRelay({
+      name: source.name,
+      me: id,
+      topics: rule.names,
+      route(event) {
+        const topic = rule.choose(event);
+        if (!rule.names.includes(topic)) {
+          throw new RelayConfigError(
+            `The topic rule of ${source.name} chose "${topic}"; allowed: ${rule.names.join(', ')}.`,
+          );
+        }
+        return { topic, partition: partitionOf(event.aggregateId, partitions) };
+      },
+      async checkTopics() {
+        for (const name of rule.names) {
+          const topic = await admin.describeTopic(name);
+          if (topic.partitions.length !== partitions) {
+            throw new RelayConfigError(
+              `Topic ${name} has ${topic.partitions.length} partitions; source ${source.name} is set to ${partitions}.`,
+            );
+          }
+        }
+      },
+      buckets: source.buckets ?? options.buckets,
+      leaseMs: options.leaseMs,
+      shortestPollMs: options.shortestPollMs,
+      longestPollMs: options.longestPollMs,
+      loop: {
+        batchSize: options.batchSize,
+        batchBytes: options.batchBytes,
+        headRows: Math.max(options.headRows, options.batchSize),
+        retry: options.retry,
+        refusedRetry: { firstMs: options.retry.firstMs * 4, longestMs: options.retry.longestMs * 6 },
+      },
+      store:
+        source.store ??
+        createMysqlStore({
+          url: source.url,
+          connections: source.connections,
+          leaseTimeoutMs: options.leaseMs / 2,
+        }),
+      // A publisher for each bucket: one that waits for a broken partition holds up no other bucket.
+      delivery: (_bucket, incarnation) =>
+        createAtLeastOnce({
+          publisher: options.kafka.publisher({ deliveryTimeoutMs: options.deliveryTimeoutMs }),
+          source: source.name,
+          incarnation,
+        }),
+      clock,
+      log,
+      metrics,
+    });
+  });
+  const byName = new Map(options.sources.map((source, index) => [source.name, sources[index]!]));
+
+  const stop = once(async () => {
+    await Promise.all(sources.map((source) => source.stop(options.stopTimeoutMs)));
+    await admin.close();
+  });
+
+  return {
+    id,
+    async start() {
+      try {
+        await Promise.all(sources.map((source) => source.start(startWaitMs)));
+      } catch (error) {
+        await stop();
+        throw error;
+      }
+    },
+    stop,
+    nudge: (source, buckets) => byName.get(source)?.nudge(buckets),
+    status: async () => ({
+      id,
+      delivery: options.delivery,
+      sources: await Promise.all(sources.map((source) => source.status())),
+    }),
+    health() {
+      const problems = sources.flatMap((source) => source.problems());
+      return {
+        state: problems.length > 0 ? 'degraded' : 'up',
+        sources: Object.fromEntries([...byName].map(([name, source]) => [name, source.state])),
+        problems,
+      };
+    },
+  };
+}
+
+function topicRule(source: RelaySource, prefix: string): TopicRule {
+  const { topic = `${prefix}.${source.name}` } = source;
+  if (typeof topic === 'string') return { names: [topic], choose: () => topic };
+  if (topic.names.length === 0) throw new RelayConfigError(`The topic rule of ${source.name} names no topic.`);
+  return { names: topic.names, choose: (event: StoredEvent) => topic.choose(event) };
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | null = null;
+  return () => {
+    done ??= work();
+    return done;
+  };
+}

@@ -1,0 +1,175 @@
+import type { LeaseTable } from '../lease/types.ts';
+import { Connections } from './connections.ts';
+import { SourceError } from './errors.ts';
+import * as sql from './statements.ts';
+import type { Backlog, PendingRow, SourceStore, StoredEvent } from './store.ts';
+
+export interface MysqlStoreOptions {
+  url: string;
+  /** Connections for events; two more are kept for leases, which must not queue behind them. Default 4. */
+  connections?: number;
+  /** Longest wait for the answer to a statement about leases. */
+  leaseTimeoutMs: number;
+  /** Longest wait for the answer to any other statement. Default 10,000. */
+  statementTimeoutMs?: number;
+}
+
+/** Counting unsent rows stops here. */
+export const countLimit = 100_000;
+
+/** A source in MySQL 8.4 or MariaDB, with the tables of `migrations/outbox`. Connects when it is first used. */
+export function createMysqlStore(options: MysqlStoreOptions): SourceStore {
+  const leases = new Connections({ url: options.url, limit: 2, statementTimeoutMs: options.leaseTimeoutMs });
+  const events = new Connections({
+    url: options.url,
+    limit: Math.max(2, options.connections ?? 4),
+    statementTimeoutMs: options.statementTimeoutMs ?? 10_000,
+  });
+  const micros = (ms: number) => Math.round(ms * 1000);
+
+  return {
+    async readLeases() {
+      return leaseTable(await leases.rows<LeaseRow>('reading the leases', sql.readLeases));
+    },
+    async heartbeat(member, ttlMs) {
+      await leases.change('the member row', sql.heartbeat, [member, micros(ttlMs)]);
+    },
+    async renew(owner, leaseMs) {
+      await leases.change('renewing the leases', sql.renewLeases, [micros(leaseMs), owner]);
+    },
+    async acquire(owner, buckets, leaseMs) {
+      if (buckets.length === 0) return;
+      await leases.change('taking leases', sql.acquireLeases, [owner, micros(leaseMs), buckets]);
+    },
+    async release(owner, bucket, epoch) {
+      await leases.change('giving a lease back', sql.releaseLease, [bucket, owner, epoch]);
+    },
+    async leave(member) {
+      await leases.change('removing the member row', sql.leave, [member]);
+    },
+
+    async readHead(bucket, limit) {
+      const rows = await events.rows<[string, string, string]>('reading unsent rows', sql.readHead, [bucket, limit]);
+      return rows.map(([id, day, keyHash]) => ({ id, day, keyHash }));
+    },
+    async fetch(rows) {
+      const found: StoredEvent[] = [];
+      for (const [day, ids] of idsByDay(rows)) {
+        const part = await events.rows<EventRow>('fetching events', sql.fetchEvents(ids), [day]);
+        for (const row of part) found.push(storedEvent(row));
+      }
+      return found;
+    },
+    async delete(bucket, ids) {
+      if (ids.length === 0) return 0;
+      return events.change('deleting sent rows', sql.deletePending(ids.map(digits)), [bucket]);
+    },
+    async bucketsWithWork() {
+      return (await events.rows<[number]>('looking for unsent rows', sql.bucketsWithWork)).map(([bucket]) => bucket);
+    },
+    async readBacklog() {
+      const oldest = await events.rows<[number, string | null]>('reading the backlog', sql.oldestUnsent);
+      const backlog: Backlog = {
+        pending: 0,
+        blocked: 0,
+        dead: 0,
+        more: false,
+        oldestMs: new Map(oldest.map(([bucket, waited]) => [bucket, Math.max(0, Number(waited ?? 0) / 1000)])),
+      };
+      const counted = await events.rows<[number, number]>('counting the backlog', sql.countUnsent, [countLimit + 1]);
+      for (const [state, count] of counted) {
+        if (state === 0) backlog.pending = Number(count);
+        else if (state === 1) backlog.blocked = Number(count);
+        else backlog.dead = Number(count);
+      }
+      backlog.more = backlog.pending + backlog.blocked + backlog.dead > countLimit;
+      return backlog;
+    },
+
+    async close() {
+      await Promise.all([leases.close(), events.close()]);
+    },
+  };
+}
+
+type LeaseRow = [kind: string, number: number | string, name: string | null, epoch: string, micros: string];
+
+function leaseTable(rows: readonly LeaseRow[]): LeaseTable {
+  const meta = rows.find(([kind]) => kind === 'meta');
+  if (!meta) throw new SourceError('SOURCE_NOT_MIGRATED', 'outbox_meta is empty: the migrations have not run');
+  return {
+    leases: rows
+      .filter(([kind]) => kind === 'lease')
+      .map(([, bucket, owner, epoch, micros]) => ({
+        bucket: Number(bucket),
+        owner,
+        epoch: Number(epoch),
+        remainingMs: Number(micros) / 1000,
+      }))
+      .sort((a, b) => a.bucket - b.bucket),
+    members: rows
+      .filter(([kind]) => kind === 'member')
+      .map(([, , id, , micros]) => ({ id: id!, remainingMs: Number(micros) / 1000 })),
+    databaseMs: Number(meta[4]) / 1000,
+    incarnation: meta[2]!,
+    buckets: Number(meta[1]),
+  };
+}
+
+type EventRow = [
+  id: string,
+  eventId: Buffer,
+  aggregateType: Buffer,
+  aggregateId: Buffer,
+  version: string,
+  eventType: Buffer,
+  schemaVersion: number,
+  payload: Buffer,
+  headers: Buffer | null,
+  createdAt: string,
+];
+
+function storedEvent(row: EventRow): StoredEvent {
+  return {
+    id: String(row[0]),
+    eventId: uuid(row[1]),
+    aggregateType: row[2].toString('utf8'),
+    aggregateId: row[3].toString('utf8'),
+    version: String(row[4]),
+    eventType: row[5].toString('utf8'),
+    schemaVersion: row[6],
+    payload: row[7],
+    traceparent: row[8] === null ? null : traceparentIn(row[8]),
+    createdAt: new Date(`${row[9].slice(0, 10)}T${row[9].slice(11, 23)}Z`),
+  };
+}
+
+/** A trace is not worth an event: what can't be read is left out. */
+function traceparentIn(headers: Buffer): string | null {
+  try {
+    const { traceparent } = JSON.parse(headers.toString('utf8')) as { traceparent?: unknown };
+    return typeof traceparent === 'string' ? traceparent : null;
+  } catch {
+    return null;
+  }
+}
+
+function uuid(bytes: Buffer): string {
+  const hex = bytes.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+function idsByDay(rows: readonly PendingRow[]): Map<string, string[]> {
+  const days = new Map<string, string[]>();
+  for (const { id, day } of rows) {
+    const ids = days.get(day);
+    if (ids) ids.push(digits(id));
+    else days.set(day, [digits(id)]);
+  }
+  return days;
+}
+
+function digits(id: string): string {
+  if (!/^[0-9]{1,20}$/.test(id)) throw new TypeError(`not a row id: ${JSON.stringify(id)}`);
+  return id;
+}

@@ -1,0 +1,55 @@
+import type { LeaseStore } from '../lease/types.ts';
+
+/** A thin row of the unsent events. Ids are decimal strings (64 bits). */
+export interface PendingRow {
+  id: string;
+  /** The partition of the outbox table that holds the event: YYYY-MM-DD. */
+  day: string;
+  /** Stands for the key: rows of one key share it. */
+  keyHash: string;
+}
+
+/** An event as it is stored. The payload stays bytes: the relay never parses what it forwards. */
+export interface StoredEvent {
+  id: string;
+  /** UUID */
+  eventId: string;
+  aggregateType: string;
+  aggregateId: string;
+  version: string;
+  eventType: string;
+  schemaVersion: number;
+  payload: Buffer;
+  traceparent: string | null;
+  /** Time of the change by the database's clock. */
+  createdAt: Date;
+}
+
+export interface Backlog {
+  /** Rows that wait to be sent, those of blocked keys, and dead ones. */
+  pending: number;
+  blocked: number;
+  dead: number;
+  /** True where counting stopped at its limit: there are more. */
+  more: boolean;
+  /** For each bucket with rows that wait: how long the oldest has waited, in ms. */
+  oldestMs: ReadonlyMap<number, number>;
+}
+
+/** The unsent events of one source. Each call is one statement that commits by itself; all throw `SourceError`. */
+export interface OutboxStore {
+  /** The oldest unsent rows of a bucket, by id. */
+  readHead(bucket: number, limit: number): Promise<PendingRow[]>;
+  /** The events of these rows, in any order; what is not there is missing in the answer. */
+  fetch(rows: readonly PendingRow[]): Promise<StoredEvent[]>;
+  /** Deletes exactly these rows. Answers how many were still there. */
+  delete(bucket: number, ids: readonly string[]): Promise<number>;
+  /** Buckets, of any owner, that have unsent rows. */
+  bucketsWithWork(): Promise<number[]>;
+  readBacklog(): Promise<Backlog>;
+}
+
+/** All that the relay asks of a source's database. */
+export interface SourceStore extends LeaseStore, OutboxStore {
+  close(): Promise<void>;
+}

@@ -1,0 +1,24 @@
+import { databaseUrl } from '../../config/database-url.ts';
+import { loadConfig, required } from '../../config/load.ts';
+import { boardSources } from '../../events/board.ts';
+import { kafkaConnectionOf } from '../../kafka/connection.ts';
+import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
+import { RelayService } from '../../relay/relay-service.ts';
+
+/** The board's relay: the outboxes of its four producers. */
+export default RelayService({
+  relay(service) {
+    const config = loadConfig(process.env);
+    return {
+      sources: boardSources.map((name) => ({ name, url: databaseUrl(config, name) })),
+      kafka: createPlatformaticPort(kafkaConnectionOf(config, required(config, 'kafkaBrokers'), service.logger)),
+      topicPrefix: config.topicPrefix,
+      buckets: config.buckets,
+      leaseMs: config.relayLeaseMs,
+      batchSize: config.relayBatchSize,
+      longestPollMs: config.relayIdlePollMs,
+      shortestPollMs: Math.min(50, config.relayIdlePollMs),
+      stopTimeoutMs: Math.floor(config.shutdownMs / 2),
+    };
+  },
+});

@@ -8,6 +8,7 @@ export class Circuit {
   #openUntilMs = 0;
   #pauseMs = 0;
   #trying = false;
+  #failures = 0;
 
   /** `nowMs` is monotonic. */
   constructor(options: { firstMs: number; longestMs: number }, nowMs: () => number = () => performance.now()) {
@@ -22,22 +23,27 @@ export class Circuit {
 
   /** Throws `CircuitOpenError` without calling while it is open. */
   async run<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#pauseMs > 0 && (this.#trying || this.#nowMs() < this.#openUntilMs)) throw new CircuitOpenError();
-    this.#trying = this.#pauseMs > 0;
+    if (this.isOpen && (this.#trying || this.#nowMs() < this.#openUntilMs)) throw new CircuitOpenError();
+    const trial = this.isOpen;
+    if (trial) this.#trying = true;
+    const failuresBefore = this.#failures;
     try {
       const result = await work();
       this.#pauseMs = 0;
       return result;
     } catch (error) {
-      this.#pauseMs = Math.min(
-        this.#pauseMs === 0 ? this.#options.firstMs : this.#pauseMs * 2,
-        this.#options.longestMs,
-      );
-      this.#openUntilMs = this.#nowMs() + this.#pauseMs;
+      // calls at the same time that fail together are one failure
+      if (this.#failures === failuresBefore) this.#open();
       throw error;
     } finally {
-      this.#trying = false;
+      if (trial) this.#trying = false;
     }
+  }
+
+  #open(): void {
+    this.#failures++;
+    this.#pauseMs = this.isOpen ? Math.min(this.#pauseMs * 2, this.#options.longestMs) : this.#options.firstMs;
+    this.#openUntilMs = this.#nowMs() + this.#pauseMs;
   }
 }
 

@@ -10,6 +10,7 @@ import { InboxMixin, type InboxMixinOptions, type InboxStatus } from '../../mixi
 import { daysIn } from '../../ranking/days.ts';
 import { linear } from '../../ranking/formula.ts';
 import { actionParams } from '../../validation/fields.ts';
+import { validationError } from '../../validation/validator.ts';
 import type { Scoring } from './hot-row.ts';
 import { Projector } from './projector.ts';
 import { RebuildError } from './rebuilder.ts';
@@ -17,7 +18,7 @@ import { openRedis, readyWithin } from './redis.ts';
 import { type Database, openDatabase } from './sql.ts';
 import { storeKeys } from './store-keys.ts';
 
-const { MoleculerClientError, MoleculerRetryableError } = moleculer.Errors;
+const { MoleculerRetryableError } = moleculer.Errors;
 
 interface HotArticleService extends Service {
   redis: Redis;
@@ -45,7 +46,7 @@ export function scoringOf(config: Config): Scoring {
  * The projector of the hot list: consumes the four topics into the database `hot_article` and keeps the lists in Redis.
  *
  * Actions: `hot-article.rebuild { day? }` → `RebuildReport`: the lists of one day or of all kept days are built anew from
- * MySQL, while serving and while events arrive. Errors: `HOT_DAY_NOT_KEPT` (422), `REBUILD_RUNNING` (409, retryable),
+ * MySQL, while serving and while events arrive. Errors: `VALIDATION_ERROR` (400), `REBUILD_RUNNING` (409, retryable),
  * `REBUILD_INTERRUPTED` and `HOT_STORE_UNAVAILABLE` (503, retryable).
  * `hot-article.status` → `{ dirty, behindMs }`: rows that Redis may not have, and for how long.
  */
@@ -85,13 +86,14 @@ export function hotArticleService(
         params: actionParams({
           day: Type.Optional(Type.String({ format: 'date', description: 'a day as YYYY-MM-DD' })),
         }),
-        timeout: rebuildTimeoutMs,
+        // the typings do not know it; the time-out middleware takes it in place of `requestTimeout`
+        ...({ timeout: rebuildTimeoutMs } as object),
         async handler(this: HotArticleService, ctx: Context<{ day?: string }>) {
           const { day } = ctx.params;
           const kept = this.projector.rebuilder.keptDays();
           if (day !== undefined && !kept.includes(day)) {
-            const message = `The list of ${day} is not kept; allowed: ${kept[0]} to ${kept.at(-1)}.`;
-            throw new MoleculerClientError(message, 422, 'HOT_DAY_NOT_KEPT', { from: kept[0], to: kept.at(-1) });
+            const problem = `is ${JSON.stringify(day)}, whose list is not kept`;
+            throw validationError([{ field: 'day', problem, allowed: `${kept[0]} to ${kept.at(-1)}` }]);
           }
           try {
             return await this.projector.rebuild({ days: day ? [day] : undefined, lockWaitMs: rebuildLockWaitMs });

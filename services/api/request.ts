@@ -1,0 +1,69 @@
+import type { IncomingMessage } from 'node:http';
+import moleculer from 'moleculer';
+import type { Problem } from '../../validation/problems.ts';
+import { validationError } from '../../validation/validator.ts';
+
+const { Errors } = moleculer;
+
+/** Longest body that is read. The longest legal article fits, even with every character escaped. */
+export const maxBodyBytes = 1_048_576;
+
+/** Where the parameters of a request come from. */
+export interface RequestParts {
+  body: unknown;
+  query: Readonly<Record<string, unknown>>;
+  /** From the path. */
+  params: Readonly<Record<string, string>>;
+}
+
+/**
+ * The action's parameters: fields of body, query and path together, the named query fields as numbers. Throws
+ * `VALIDATION_ERROR` for a body that is no object and for a field that is given twice.
+ */
+export function actionParamsOf({ body, query, params }: RequestParts, numbers: readonly string[] = []): object {
+  if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) {
+    throw validationError([{ field: '', problem: 'is no JSON object', allowed: 'an object with the fields by name' }]);
+  }
+  const numeric = Object.fromEntries(
+    Object.entries(query).map(([name, value]) => [name, numbers.includes(name) ? numberOf(value) : value]),
+  );
+  const problems: Problem[] = [];
+  const merged: Record<string, unknown> = { ...(body as object | undefined) };
+  for (const part of [numeric, params]) {
+    for (const [name, value] of Object.entries(part)) {
+      if (Object.hasOwn(merged, name)) {
+        problems.push({ field: name, problem: 'is given twice', allowed: 'once, in the path, the query or the body' });
+      }
+      merged[name] = value;
+    }
+  }
+  if (problems.length > 0) throw validationError(problems);
+  return merged;
+}
+
+/** `"12"` → 12; what is no number stays as it is, so that the schema can name it. */
+function numberOf(value: unknown): unknown {
+  return typeof value === 'string' && /^-?[0-9]{1,15}(\.[0-9]{1,15})?$/.test(value) ? Number(value) : value;
+}
+
+/** Throws `UNSUPPORTED_MEDIA_TYPE` where there is a body that nobody read, because it does not call itself JSON. */
+export function mustBeJson(request: IncomingMessage, body: unknown): void {
+  const length = Number(request.headers['content-length'] ?? 0);
+  const hasBody = length > 0 || request.headers['transfer-encoding'] !== undefined;
+  if (body !== undefined || !hasBody) return;
+  throw new Errors.MoleculerClientError(
+    'The body must be JSON: send the header "Content-Type: application/json".',
+    415,
+    'UNSUPPORTED_MEDIA_TYPE',
+  );
+}
+
+/** Whether the body is longer than what is read, as far as its header says so. */
+export function isTooLarge(request: IncomingMessage): boolean {
+  return Number(request.headers['content-length'] ?? 0) > maxBodyBytes;
+}
+
+/** The request's id: the client's own where it is short and harmless, else a new one. */
+export function requestIdOf(header: unknown, create: () => string): string {
+  return typeof header === 'string' && /^[A-Za-z0-9._:-]{1,100}$/.test(header) ? header : create();
+}

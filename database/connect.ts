@@ -29,7 +29,8 @@ interface RawConnection {
 
 /**
  * A Sequelize for one database, not yet connected. Every session: READ COMMITTED, UTC, strict (a value that does not fit is an
- * error, never cut). BIGINT comes as a string; DATETIME as a `Date` in UTC, DATE as `YYYY-MM-DD`. No logging.
+ * error, never cut). BIGINT comes as a string, also the id of a row just created; DATETIME as a `Date` in UTC, DATE as
+ * `YYYY-MM-DD`. `bulkCreate` on a model whose BIGINT ids the server gives needs `individualHooks`. No logging.
  */
 export function openSequelize(options: ConnectionOptions): Sequelize {
   const { Sequelize: Constructor } = sequelizePackage;
@@ -46,7 +47,34 @@ export function openSequelize(options: ConnectionOptions): Sequelize {
   sequelize.addHook('afterConnect', async (connection: unknown) => {
     for (const sql of [setSession, setIsolation]) await run(connection as RawConnection, sql);
   });
+  sequelize.addHook('beforeBulkCreate', 'ids of several rows', (_rows: unknown, options: unknown) => {
+    const { model, individualHooks } = options as BulkCreateOptions;
+    if (individualHooks || !bigAutoIncrement(model)) return;
+    // Sequelize counts from the first id to the last: as text above 2^53 that never ends, and on clusters it is wrong.
+    throw new Error(`${model.name}.bulkCreate would not learn the rows' ids: add { individualHooks: true }.`);
+  });
+  sequelize.addHook('afterCreate', 'ids are strings', (row: unknown) => {
+    const { dataValues } = row as { dataValues: Record<string, unknown> };
+    const id = bigAutoIncrement((row as object).constructor as unknown as SequelizeModel);
+    if (id && typeof dataValues[id] === 'number') dataValues[id] = String(dataValues[id]);
+  });
   return sequelize;
+}
+
+interface SequelizeModel {
+  name: string;
+  autoIncrementAttribute: string | null;
+  rawAttributes: Record<string, { type: { key?: string } }>;
+}
+
+interface BulkCreateOptions {
+  model: SequelizeModel;
+  individualHooks?: boolean;
+}
+
+/** The attribute that the server numbers, where it is a BIGINT. */
+function bigAutoIncrement({ autoIncrementAttribute: name, rawAttributes }: SequelizeModel): string | null {
+  return name && rawAttributes[name]?.type.key === 'BIGINT' ? name : null;
 }
 
 function run(connection: RawConnection, sql: string): Promise<void> {

@@ -31,3 +31,11 @@ export class OutboxError extends Error {
     this.retryable = options.retryable ?? false;
   }
 }
+
+/** Somebody has committed or rolled back a transaction that is still needed. */
+export function endedBySomebody(): OutboxError {
+  return new OutboxError(
+    'TRANSACTION_ENDED',
+    'The transaction was committed or rolled back before its events were written: leave that to its opener.',
+  );
+}

@@ -1,4 +1,5 @@
 import type { Transaction } from 'sequelize';
+import { endedBySomebody } from './errors.ts';
 
 /**
  * The next `n` versions of an aggregate in one statement; the last of them is the statement's insert id. Locks the line
@@ -52,7 +53,9 @@ export function runStatement<Result = StatementResult>(
   values: readonly unknown[],
   prepare = true,
 ): Promise<Result> {
-  const { connection } = transaction as unknown as { connection: RawConnection };
+  const { connection, finished } = transaction as unknown as { connection: RawConnection; finished?: string };
+  // Its connection is back in the pool by now: the statement would commit by itself.
+  if (finished) return Promise.reject(endedBySomebody());
   return new Promise((resolve, reject) => {
     const done = (error: unknown, result: unknown) => (error ? reject(error) : resolve(result as Result));
     if (prepare) connection.execute(sql, values, done);

@@ -168,6 +168,19 @@ describe('a transaction', () => {
     await expectNothing();
   });
 
+  it('refuses to go on where the body has ended it by itself', async () => {
+    for (const end of ['commit', 'rollback'] as const) {
+      const attempt = producer.outbox.transaction(async (tx) => {
+        tx.publish('CommentCreated', '1', () => commentCreated({ id: '1', articleId: '1' }, 1));
+        await tx.transaction[end]();
+      });
+      await expect(attempt).rejects.toMatchObject({ code: 'TRANSACTION_ENDED' });
+      const silent = producer.outbox.transaction((tx) => tx.transaction[end]());
+      await expect(silent).rejects.toMatchObject({ code: 'TRANSACTION_ENDED' });
+    }
+    await expectNothing();
+  });
+
   it('joins nested calls: one commit, versions in the order of publishing, one token', async () => {
     const context = { meta: {} as { consistencyToken?: string } };
     await producer.outbox.transaction(async (tx) => {
@@ -374,6 +387,17 @@ describe('publish in a transaction of somebody else', () => {
     await expect(
       outbox.publish({ type: 'CommentCreated', aggregateId: '3', payload: {} }, { transaction: ended }),
     ).rejects.toMatchObject({ code: 'TRANSACTION_ENDED' });
+  });
+
+  it('cannot be committed after a publish that failed, even where the error is caught', async () => {
+    const attempt = producer.sequelize.transaction(async (transaction) => {
+      await producer.Comment.create({ articleId: '3', content: 'x' }, { transaction });
+      const event = { type: 'CommentCreated', aggregateId: '3', payload: { wrong: true } };
+      await producer.outbox.publish(event, { transaction }).catch(() => undefined);
+    });
+    await expect(attempt).rejects.toThrow('finished with state: rollback');
+    await expectNothing();
+    expect(await producer.direct.query('SELECT * FROM outbox_stream', { plain: true })).toBeNull();
   });
 
   it('is like tx.publish in one of our own', async () => {

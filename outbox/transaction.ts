@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Sequelize, Transaction } from 'sequelize';
 import { DatabaseError } from '../database/errors.ts';
 import { type DatabaseFailure, databaseFailure, isTransient } from '../database/failures.ts';
-import { OutboxError } from './errors.ts';
+import { endedBySomebody, OutboxError } from './errors.ts';
 import type { EventRules } from './event.ts';
 import { type OutboxTransaction, type PayloadBuilder, Scope } from './scope.ts';
 import { encodeToken, mergeTokens, type TokenEntry } from './token.ts';
@@ -114,8 +114,8 @@ export class Outbox {
 
   /**
    * Publishes in a Sequelize transaction of somebody else, at once: it takes the aggregate's version line now and holds it until
-   * that transaction ends, so call it last, and in a fixed order of aggregates where there are several. Any error of it
-   * must end that transaction. In one of this outbox's own it waits for the commit like `tx.publish`.
+   * that transaction ends, so call it last, and in a fixed order of aggregates where there are several. Where it fails, it
+   * rolls that transaction back. In one of this outbox's own it waits for the commit like `tx.publish`.
    */
   async publish(
     event: { type: string; aggregateId: string | number | bigint; payload: unknown | PayloadBuilder },
@@ -127,16 +127,17 @@ export class Outbox {
     if (scope) return this.publishIn(scope, type, aggregateId, build);
     const { transaction } = options;
     if (!transaction) throw outsideTransaction(type);
-    if ((transaction as { finished?: string }).finished) {
-      throw new OutboxError(
-        'TRANSACTION_ENDED',
-        `publish(${JSON.stringify(type)}) was called after its transaction had ended: call it before the commit.`,
-      );
-    }
     const planned = planEvent(this.#options, type, aggregateId, traceparentOf(options.context), () =>
       build(foreignHandle(transaction)),
     );
-    const written = await writeEvents(transaction, this.#options, await this.#options.buckets(), [planned]);
+    const buckets = await this.#options.buckets();
+    let written: WrittenEvent[];
+    try {
+      written = await writeEvents(transaction, this.#options, buckets, [planned]);
+    } catch (error) {
+      await undo(transaction, error); // so that it cannot be committed with a version that has no event
+      throw error;
+    }
     // Sequelize runs these hooks where COMMIT failed as well: a nudge too many does no harm.
     transaction.afterCommit(() => this.#published(written, [options.context]));
   }
@@ -198,6 +199,7 @@ export class Outbox {
   }
 
   async #commit(scope: Scope, written: readonly WrittenEvent[]): Promise<void> {
+    if (hasEnded(scope.transaction)) throw endedBySomebody();
     try {
       await scope.transaction.commit();
     } catch (error) {
@@ -314,6 +316,10 @@ function throwIfFailed(scope: Scope): void {
   if (scope.failure) throw scope.failure.error;
 }
 
+function hasEnded(transaction: Transaction): boolean {
+  return (transaction as { finished?: string }).finished !== undefined;
+}
+
 function notAwaited(): OutboxError {
   return new OutboxError(
     'TRANSACTION_NOT_AWAITED',
@@ -324,7 +330,7 @@ function notAwaited(): OutboxError {
 /** Rolls back, or throws the connection away where that cannot be said over it any more. */
 async function undo(transaction: Transaction, error: unknown): Promise<void> {
   const open = transaction as unknown as { finished?: string; forceCleanup(): Promise<void> };
-  if (open.finished) return;
+  if (hasEnded(transaction)) return;
   if (databaseFailure(error) === 'connection-lost') {
     open.finished = 'rollback';
     await open.forceCleanup().catch(() => undefined);

@@ -21,6 +21,8 @@ export interface KafkaLinkOptions {
   onAway(error: KafkaError): void;
 }
 
+const maxHeld = 10_000;
+
 /** Header that marks a message of the link itself. */
 const probeHeader = 'probe';
 
@@ -34,6 +36,8 @@ export class KafkaLink {
   /** Where to read on after the clients were thrown away; the end of the topic before anything was read. */
   readonly #next = new Map<string, bigint>();
   readonly #probes = new Map<string, { missing: Set<string>; done(): void }>();
+  /** Packets that were read before the way back was proven: their answers could not be sent yet. */
+  #held: IncomingMessage[] = [];
   #publisher: Publisher | null = null;
   #reader: PartitionReader | null = null;
   #readerState: 'starting' | 'reading' | 'disconnected' = 'starting';
@@ -102,6 +106,7 @@ export class KafkaLink {
       this.lastError = null;
       if (this.#stop.signal.aborted) break;
       onJoined();
+      for (const message of this.#held.splice(0)) this.#deliver(message);
       if (this.#readerState === 'disconnected') this.#readerLost(gone('the reader was lost while joining'));
       const error = await lost;
       this.#lose = null;
@@ -162,31 +167,40 @@ export class KafkaLink {
     for (const message of messages) {
       this.#next.set(message.topic, message.offset + 1n);
       const probe = message.headers[probeHeader]?.toString();
-      try {
-        if (probe === undefined) this.#options.onPacket(message);
-        else this.#probeCameBack(probe, message.topic);
-      } catch (error) {
-        this.#options.logger.error('A packet could not be handled', error);
-      }
+      if (probe !== undefined) this.#probeCameBack(probe, message.topic);
+      else if (this.joined) this.#deliver(message);
+      else if (this.#held.length < maxHeld) this.#held.push(message);
     }
   }
 
-  /** Publishes to both topics and waits until both were read. */
+  #deliver(message: IncomingMessage): void {
+    try {
+      this.#options.onPacket(message);
+    } catch (error) {
+      this.#options.logger.error('A packet could not be handled', error);
+    }
+  }
+
+  /** Publishes to both topics, again where that failed, until both were read. */
   async #probe(timeoutMs: number): Promise<void> {
     const { inbox, all } = this.#options;
-    if (this.#stop.signal.aborted) throw gone('the transporter stops');
     const id = randomUUID();
-    const missing = new Set([inbox, all]);
-    const done = new Promise<void>((resolve) => this.#probes.set(id, { missing, done: resolve }));
+    const headers = { [probeHeader]: id };
+    const messages = [inbox, all].map((topic) => ({ topic, partition: 0, key: null, value: Buffer.alloc(0), headers }));
+    const cameBack = new Promise<void>((resolve) => {
+      this.#probes.set(id, { missing: new Set([inbox, all]), done: resolve });
+    });
+    const deadline = performance.now() + timeoutMs;
     try {
-      const message = { partition: 0, key: null, value: Buffer.alloc(0), headers: { [probeHeader]: id } };
-      const publishing = this.publisher()
-        .publish([inbox, all].map((topic) => ({ ...message, topic })))
-        .then(({ failed }) => {
-          if (failed[0]) throw failed[0].error;
-          return done;
-        });
-      await within(publishing, timeoutMs, 'a probe did not come back');
+      for (;;) {
+        if (this.#stop.signal.aborted) throw gone('the transporter stops');
+        const { failed } = await this.publisher().publish(messages);
+        const error = failed[0]?.error;
+        if (!error) break;
+        if (performance.now() >= deadline) throw error;
+        await this.#pause(50);
+      }
+      await within(cameBack, Math.max(1, deadline - performance.now()), 'a probe did not come back');
     } finally {
       this.#probes.delete(id);
     }

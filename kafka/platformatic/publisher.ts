@@ -86,7 +86,9 @@ export class PlatformaticPublisher implements Publisher {
   }
 
   async #deliver(parts: Part[]): Promise<PublishReport> {
-    const deadline = performance.now() + this.#deliveryTimeoutMs;
+    const started = performance.now();
+    for (const part of parts) part.startedMs = started;
+    const deadline = started + this.#deliveryTimeoutMs;
     for (let attempt = 0; ; attempt++) {
       const before = chunksLeft(parts);
       await this.#tryOnce(parts.filter(isOpen), deadline);
@@ -114,7 +116,8 @@ export class PlatformaticPublisher implements Publisher {
       for (const part of parts) this.#noAnswer(part, error);
       return;
     }
-    const deadlineMs = Math.min(this.#wire.requestTimeoutMs, Math.max(250, deadline - performance.now()));
+    const leftMs = Math.max(250, Math.ceil(deadline - performance.now()));
+    const deadlineMs = Math.min(this.#wire.requestTimeoutMs, leftMs);
     await Promise.all([...byLeader].map(([leader, group]) => this.#send(leader, group, deadlineMs)));
   }
 

@@ -8,6 +8,7 @@ import { forCallers } from '../outbox/for-callers.ts';
 import { oldestUnsentAgeMs } from '../outbox/lag.ts';
 import { type OutboxMeta, readOutboxMeta } from '../outbox/meta.ts';
 import { moleculerMetrics } from '../outbox/metrics.ts';
+import { type ModelEvents, publishModels } from '../outbox/models.ts';
 import { Nudger } from '../outbox/nudge.ts';
 import type { OutboxTransaction, PayloadBuilder } from '../outbox/scope.ts';
 import { Outbox } from '../outbox/transaction.ts';
@@ -22,6 +23,8 @@ export interface OutboxMixinOptions {
   catalogue: Catalogue;
   /** What the database must have been made with. Default: `HOTBOARD_BUCKETS` where it is set, else whatever the database says. */
   buckets?: number;
+  /** Models of `DatabaseMixin` that publish by themselves on create, update and destroy: see `publishModels`. */
+  publishes?: Readonly<Record<string, ModelEvents>>;
   /** Payload and headers of an event at most. Default 900 KiB: the broker's own limit is 1 MiB. */
   maxEventBytes?: number;
   /** How long a transaction is taken again after deadlocks and the like. Default 5,000. */
@@ -86,6 +89,7 @@ export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema>
       logger: service.logger,
       metrics: moleculerMetrics(service.broker, options.source),
     });
+    publishModels(service.outbox, (service.models ?? {}) as Record<string, unknown>, options.publishes ?? {});
     return service.outbox;
   };
 

@@ -15,6 +15,8 @@ export type OutboxErrorCode =
   | 'EVENT_TOO_LARGE'
   /** A call on a model that publishes, which would change rows without their events. */
   | 'WRITE_WITHOUT_EVENT'
+  /** The row to be changed was deleted meanwhile. */
+  | 'ROW_GONE'
   /** The database has another number of buckets than this process, or no outbox at all. */
   | 'OUTBOX_MISMATCH'
   | 'TOKEN_INVALID';

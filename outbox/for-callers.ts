@@ -11,6 +11,7 @@ const statusOf: Partial<Record<OutboxErrorCode, number>> = {
   TRANSACTION_CONFLICT: 503,
   EVENT_TOO_LARGE: 413,
   TOKEN_INVALID: 400,
+  ROW_GONE: 409,
 };
 
 /** In place of messages that carry the driver's own words. */

@@ -4,7 +4,7 @@ import type { Sequelize, Transaction } from 'sequelize';
 import { DatabaseError } from '../database/errors.ts';
 import { type DatabaseFailure, databaseFailure, isTransient } from '../database/failures.ts';
 import { endedBySomebody, OutboxError } from './errors.ts';
-import type { EventRules } from './event.ts';
+import { definitionOf, type EventRules } from './event.ts';
 import { type OutboxTransaction, type PayloadBuilder, Scope } from './scope.ts';
 import { encodeToken, mergeTokens, type TokenEntry } from './token.ts';
 import { type TracedContext, traceparentOf } from './traceparent.ts';
@@ -104,6 +104,11 @@ export class Outbox {
   /** The scope of one of this outbox's own transactions. */
   scopeOf(transaction: Transaction): Scope | undefined {
     return this.#scopes.get(transaction);
+  }
+
+  /** Throws `EVENT_UNKNOWN_TYPE` for a type that cannot be published here. */
+  checkType(type: string): void {
+    definitionOf(this.#options, type);
   }
 
   publishIn(scope: Scope, type: string, aggregateId: string | number | bigint, build: PayloadBuilder): void {

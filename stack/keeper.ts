@@ -54,7 +54,6 @@ async function handle(request: KeeperRequest): Promise<{ process?: ProcessIdenti
         servers: [],
         environment: null,
         runFolder: plan.runFolder,
-        composeProject: plan.composeProject,
       };
       save();
       return {};

@@ -1,5 +1,5 @@
 import { choosePort, demandFree, freePorts } from './ports.ts';
-import type { EmbeddedBinaries } from './providers/embedded.ts';
+import type { Binaries } from './providers/binaries.ts';
 import { type KafkaNode, prepareKafka } from './servers/kafka.ts';
 import { mysqlUrl, prepareMariadb } from './servers/mariadb.ts';
 import { prepareRedis } from './servers/redis.ts';
@@ -12,13 +12,14 @@ import type { Product, StackConfig } from './types.ts';
  * endpoints to reach it. Throws `STACK_PORT_TAKEN`.
  */
 export async function prepareServers(
-  binaries: EmbeddedBinaries,
+  binaries: Binaries,
   options: {
     places: Places;
     settings: StackSettings;
     config: StackConfig;
     env: NodeJS.ProcessEnv;
     kafkaNodes: number;
+    quickStart: boolean;
   },
 ): Promise<{ prepared: PreparedServer[]; urls: Partial<Record<Product, string>> }> {
   const { places, settings, config, env } = options;
@@ -39,7 +40,10 @@ export async function prepareServers(
   }
   if (binaries.kafka) {
     const nodes = await kafkaPorts(config.kafkaPort, options.kafkaNodes, ports);
-    prepared.push(...prepareKafka(binaries.kafka, { places, nodes, clusterId: settings.kafkaClusterId, env }));
+    const { quickStart } = options;
+    prepared.push(
+      ...prepareKafka(binaries.kafka, { places, nodes, clusterId: settings.kafkaClusterId, env, quickStart }),
+    );
     urls.kafka = nodes.map(({ port }) => `127.0.0.1:${port}`).join(',');
   }
   return { prepared, urls };

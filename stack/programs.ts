@@ -38,16 +38,27 @@ export async function output(
   return stdout + stderr;
 }
 
+export type JavaFound = { java: string; version: string } | { lacks: string };
+
+const knownJava = new Map<string, Promise<JavaFound>>();
+
 /** A Java that can run Kafka, or why there is none. */
-export async function findJava(env: NodeJS.ProcessEnv): Promise<{ java: string } | { lacks: string }> {
+export async function findJava(env: NodeJS.ProcessEnv): Promise<JavaFound> {
   const fromHome = env.JAVA_HOME ? join(env.JAVA_HOME, 'bin') : null;
   const java = (fromHome && findProgram('java', { PATH: fromHome })) ?? findProgram('java', env);
   if (java === null)
     return { lacks: 'java is not on the PATH (install Java 17 or newer, e.g. openjdk-17-jre-headless)' };
+  const known = knownJava.get(java) ?? examineJava(java, env);
+  knownJava.set(java, known);
+  return known;
+}
+
+async function examineJava(java: string, env: NodeJS.ProcessEnv): Promise<JavaFound> {
   try {
-    const version = javaVersion(await output(java, ['-version'], { timeoutMs: 15_000, env }));
-    if (version !== null && version < 17) return { lacks: `${java} is Java ${version}; 17 or newer is needed` };
-    return { java };
+    const version = await output(java, ['-version'], { timeoutMs: 15_000, env });
+    const major = javaVersion(version);
+    if (major !== null && major < 17) return { lacks: `${java} is Java ${major}; 17 or newer is needed` };
+    return { java, version };
   } catch (error) {
     return { lacks: `${java} does not run (${(error as Error).message.split('\n')[0]})` };
   }

@@ -1,9 +1,10 @@
 import { StackError } from './errors.ts';
 import type { KeeperClient } from './keeper-client.ts';
 import { endProcess, isAlive, type ProcessIdentity, signalProcess, waitUntilGone } from './process-identity.ts';
+import type { ComposeServers } from './providers/docker.ts';
 import { logSize, type PreparedServer } from './servers/server.ts';
 import { readState } from './state-file.ts';
-import type { ServerName, ServerStatus, StackEnvironment, StateServer } from './types.ts';
+import type { Product, ServerName, ServerStatus, StackEnvironment, StateServer } from './types.ts';
 import { waitReady } from './wait-ready.ts';
 
 /** A server of a running stack, and the means to break it. Only servers that this process started can be broken. */
@@ -15,9 +16,9 @@ export interface RunningServer extends ServerStatus {
   /** Starts it again on the same port and data; resolves when it serves. */
   start(): Promise<void>;
   /** SIGSTOP: the process holds still, its connections stay open. */
-  suspend(): void;
+  suspend(): Promise<void>;
   /** SIGCONT after `suspend()`. */
-  resume(): void;
+  resume(): Promise<void>;
 }
 
 export interface RunningStack {
@@ -57,6 +58,7 @@ export interface OwnStack {
   environment: StackEnvironment;
   keeper: KeeperClient;
   prepared: PreparedServer[];
+  compose: ComposeServers | null;
   detached: boolean;
   /** Servers are killed at the end. */
   hard: boolean;
@@ -70,7 +72,8 @@ export function ownStack(own: OwnStack): RunningStack {
   });
   const servers = own.servers.map((server) => {
     const prepared = own.prepared.find(({ name }) => name === server.name);
-    return prepared === undefined ? fixedServer(server) : ownServer(server, prepared, processes, own.keeper);
+    if (prepared !== undefined) return ownServer(server, prepared, processes, own.keeper);
+    return server.provider === 'docker' ? containerServer(server, own.compose!) : fixedServer(server);
   });
   return stackOf(servers, own.environment, false, async () => {
     if (own.detached) return;
@@ -124,12 +127,29 @@ function ownServer(
         unsubscribe();
       }
     },
-    suspend() {
+    async suspend() {
       signalProcess(running(), 'SIGSTOP');
     },
-    resume() {
+    async resume() {
       signalProcess(running(), 'SIGCONT');
     },
+  };
+}
+
+function containerServer(server: StateServer, { compose, version }: ComposeServers): RunningServer {
+  const { process: _, ...status } = server;
+  const product = server.name as Product;
+  return {
+    ...status,
+    pid: null,
+    kill: () => compose('kill', product),
+    stop: () => compose('stop', product),
+    async start() {
+      await compose('start', product);
+      await version(product);
+    },
+    suspend: () => compose('pause', product),
+    resume: () => compose('unpause', product),
   };
 }
 
@@ -147,8 +167,8 @@ function fixedServer(server: StateServer): RunningServer {
     kill: async () => refuse(),
     stop: async () => refuse(),
     start: async () => refuse(),
-    suspend: refuse,
-    resume: refuse,
+    suspend: async () => refuse(),
+    resume: async () => refuse(),
   };
 }
 

@@ -3,23 +3,27 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { StackError } from './errors.ts';
 import { withFileLock } from './file-lock.ts';
-import { createRunFolder, ensureWritable } from './folders.ts';
+import { cacheFolder, createRunFolder, ensureWritable } from './folders.ts';
 import { KeeperClient } from './keeper-client.ts';
 import { endOrphans, endStack } from './orphans.ts';
 import { prepareServers } from './prepare-servers.ts';
 import { identify, isAlive } from './process-identity.ts';
+import { getBinaries } from './providers/binaries.ts';
 import { chooseProviders } from './providers/choose.ts';
-import { checkEmbedded, getEmbedded } from './providers/embedded.ts';
+import { checkDocker, endCompose, startCompose } from './providers/docker.ts';
+import { checkEmbedded } from './providers/embedded.ts';
 import { describeExternal, endpointVariables, namedEndpoint } from './providers/external.ts';
+import { findInstalled } from './providers/installed.ts';
 import { externalStack, ownStack, type RunningStack, reusedStack } from './running-stack.ts';
-import { logSize, type Places } from './servers/server.ts';
-import { loadSettings, saveSettings } from './settings.ts';
+import { logSize, type Places, type PreparedServer } from './servers/server.ts';
+import { loadSettings, type StackSettings, saveSettings } from './settings.ts';
 import { readState } from './state-file.ts';
 import {
   type Log,
   type Product,
   type Provider,
   products,
+  type ServerName,
   type StackConfig,
   type StackEnvironment,
   type StackState,
@@ -44,6 +48,8 @@ export interface StartStackOptions {
   kafkaNodes?: number;
   /** True: the stack outlives this process, until `stack down`. */
   detach?: boolean;
+  /** Kafka starts in half the time, and has less throughput later: for tests, not for measurements. */
+  quickStart?: boolean;
   /** How long a server may take to answer. */
   readyTimeoutMs?: number;
 }
@@ -125,34 +131,28 @@ function isOurs(provider: Provider): boolean {
 async function startOwn(options: StartStackOptions, data: string, stateFile: string): Promise<RunningStack> {
   const { config, env, log } = options;
   const settings = loadSettings(data);
-  const chosen = await chooseProviders({
-    forced: config.stack,
-    last: settings.providers,
-    checks: {
-      external: (product) =>
-        namedEndpoint(product, config) === undefined ? `${endpointVariables[product]} is not set` : null,
-      docker: async () => 'not built yet',
-      installed: async () => 'not built yet',
-      embedded: (product) => checkEmbedded(product, config, env),
-    },
-  });
+  const chosen = await choose(options, settings);
   const by = (provider: Provider) => products.filter((product) => chosen[product] === provider);
-  const [external, embedded] = await Promise.all([
+  const [external, binaries] = await Promise.all([
     Promise.all(by('external').map((product) => describeExternal(product, config))),
-    getEmbedded(by('embedded'), { config, env, log }),
+    getBinaries(by('installed'), by('embedded'), { config, env, log }),
   ]);
+  const hard = options.keepData === false;
   const places: Places = { data, logs: join(data, 'logs'), run: createRunFolder() };
   let keeper: KeeperClient | undefined;
   try {
     await mkdir(places.logs, { recursive: true });
-    const { prepared, urls } = await prepareServers(embedded, {
+    const { prepared, urls } = await prepareServers(binaries, {
       places,
       settings,
       config,
       env,
       kafkaNodes: options.kafkaNodes ?? 1,
+      quickStart: options.quickStart ?? false,
     });
-    saveSettings(data, { ...settings, providers: { ...settings.providers, ...withoutExternal(chosen) } });
+    // Before anything is made with them: the ids and passwords belong to the data.
+    saveSettings(data, settings);
+    const usesDocker = by('docker').length > 0;
     keeper = await KeeperClient.start(
       {
         stateFile,
@@ -160,46 +160,67 @@ async function startOwn(options: StartStackOptions, data: string, stateFile: str
         token: randomBytes(16).toString('hex'),
         startedBy: options.startedBy ?? 'stack',
         owner: identify(process.pid)!,
-        composeProject: null,
-        endCommands: [],
-        throwAwayFolder: options.keepData === false ? data : null,
+        endCommands: usesDocker ? [endCompose(data, env, hard)] : [],
+        throwAwayFolder: hard ? data : null,
       },
       places.logs,
     );
-    const ended = new Map<string, string>();
-    keeper.onServerExit((name, how) => ended.set(name, how));
-    const startedHere = keeper;
-    const own = await Promise.all(
-      prepared.map(async (server): Promise<StateServer> => {
-        await server.prepare();
-        const logStart = await logSize(server.command.logFile);
-        const process = await startedHere.startServer(server.command);
-        const version = await waitReady(server, {
-          timeoutMs: options.readyTimeoutMs ?? 60_000,
-          logStart,
-          hasEnded: () => ended.get(server.name) ?? null,
-        });
-        const { name, provider, port } = server;
-        return { name, provider, endpoint: `127.0.0.1:${port}`, version, port, process };
-      }),
-    );
-    const servers = [...external, ...own];
-    const environment = environmentOf(config, urls);
+    const [compose, own] = await Promise.all([
+      usesDocker ? startCompose(by('docker'), { data, settings, config, env }) : null,
+      startProcesses(prepared, keeper, options.readyTimeoutMs ?? 60_000),
+    ]);
+    saveSettings(data, { ...settings, providers: { ...settings.providers, ...withoutExternal(chosen) } });
+    const servers = [...external, ...(compose?.servers ?? []), ...own];
+    const environment = environmentOf(config, { ...urls, ...compose?.urls });
     await keeper.describe(servers, environment);
     if (options.detach) await keeper.detach();
-    return ownStack({
-      servers,
-      environment,
-      keeper,
-      prepared,
-      detached: options.detach ?? false,
-      hard: options.keepData === false,
-    });
+    return ownStack({ servers, environment, keeper, prepared, compose, detached: options.detach ?? false, hard });
   } catch (error) {
-    if (keeper !== undefined && !keeper.gone) await keeper.end(options.keepData === false).catch(() => {});
+    if (keeper !== undefined && !keeper.gone) await keeper.end(hard).catch(() => {});
     await rm(places.run, { recursive: true, force: true });
     throw error;
   }
+}
+
+function choose(options: StartStackOptions, settings: StackSettings): Promise<Record<Product, Provider>> {
+  const { config, env, log } = options;
+  return chooseProviders({
+    forced: config.stack,
+    last: settings.providers,
+    checks: {
+      external: (product) =>
+        namedEndpoint(product, config) === undefined ? `${endpointVariables[product]} is not set` : null,
+      docker: (wanted) =>
+        (options.kafkaNodes ?? 1) > 1 && wanted.includes('kafka')
+          ? Promise.resolve(`docker-compose.yml has one broker, not ${options.kafkaNodes}`)
+          : checkDocker(wanted, { env, cache: cacheFolder(config.cache, env), log }),
+      installed: async (product) => {
+        const found = await findInstalled(product, env);
+        return 'lacks' in found ? found.lacks : null;
+      },
+      embedded: (product) => checkEmbedded(product, config, env),
+    },
+  });
+}
+
+async function startProcesses(
+  prepared: readonly PreparedServer[],
+  keeper: KeeperClient,
+  timeoutMs: number,
+): Promise<StateServer[]> {
+  const ended = new Map<ServerName, string>();
+  keeper.onServerExit((name, how) => ended.set(name, how));
+  return Promise.all(
+    prepared.map(async (server) => {
+      await server.prepare();
+      const logStart = await logSize(server.command.logFile);
+      const process = await keeper.startServer(server.command);
+      const hasEnded = () => ended.get(server.name) ?? (keeper.gone ? 'its keeper is gone' : null);
+      const version = await waitReady(server, { timeoutMs, logStart, hasEnded });
+      const { name, provider, port } = server;
+      return { name, provider, endpoint: `127.0.0.1:${port}`, version, port, process };
+    }),
+  );
 }
 
 function withoutExternal(chosen: Record<Product, Provider>): Partial<Record<Product, Provider>> {

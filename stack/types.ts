@@ -81,8 +81,6 @@ export interface StackState {
   servers: StateServer[];
   environment: StackEnvironment | null;
   runFolder: string;
-  /** Compose project, where Docker runs some servers. */
-  composeProject: string | null;
 }
 
 /** What the keeper is told first. */
@@ -92,7 +90,6 @@ export interface KeeperPlan {
   token: string;
   startedBy: string;
   owner: ProcessIdentity;
-  composeProject: string | null;
   /** Commands that end what is no child of the keeper (Docker compose). */
   endCommands: { command: string; args: string[]; cwd: string }[];
   /** A folder whose content is worth nothing after the stack: servers are killed at once, and it is removed. */

@@ -4,9 +4,9 @@ import { ensureCached, isCached } from '../embedded/cache.ts';
 import { cacheFolder } from '../folders.ts';
 import { findJava, findProgram } from '../programs.ts';
 import type { KafkaBinaries } from '../servers/kafka.ts';
-import type { MariadbBinaries } from '../servers/mariadb.ts';
-import type { RedisBinaries } from '../servers/redis.ts';
+import { ensureClassArchive } from '../servers/kafka-class-archive.ts';
 import type { Log, Product, StackConfig } from '../types.ts';
+import type { Binaries } from './binaries.ts';
 import type { Lack } from './choose.ts';
 
 const platform = `${process.platform}-${process.arch}`;
@@ -27,17 +27,11 @@ export async function checkEmbedded(product: Product, config: StackConfig, env: 
   return lacks.length === 0 ? null : lacks.join(', ');
 }
 
-export interface EmbeddedBinaries {
-  mysql?: MariadbBinaries;
-  redis?: RedisBinaries;
-  kafka?: KafkaBinaries;
-}
-
 /** Downloads what is missing and says where it is. To be called for what `checkEmbedded` found possible. */
 export async function getEmbedded(
   products: readonly Product[],
   options: { config: StackConfig; env: NodeJS.ProcessEnv; log: Log },
-): Promise<EmbeddedBinaries> {
+): Promise<Binaries> {
   const { config, env, log } = options;
   const artifacts = products.map((product) => artifactFor(product, platform)!);
   const folders = await ensureCached(artifacts, {
@@ -46,7 +40,7 @@ export async function getEmbedded(
     env,
     log,
   });
-  const binaries: EmbeddedBinaries = {};
+  const binaries: Binaries = {};
   for (const [index, artifact] of artifacts.entries()) {
     const folder = folders[index]!;
     const shared = { provider: 'embedded', expectedVersion: artifact.version } as const;
@@ -66,7 +60,9 @@ export async function getEmbedded(
       case 'kafka': {
         const java = await findJava(env);
         if ('lacks' in java) throw new Error(java.lacks);
-        binaries.kafka = { ...shared, java: java.java, libs: folder };
+        const found = { java: java.java, javaVersion: java.version, libs: folder, classArchive: null };
+        const plain: KafkaBinaries = { ...shared, ...found };
+        binaries.kafka = { ...plain, classArchive: await ensureClassArchive(plain, { env, log }) };
       }
     }
   }

@@ -3,19 +3,21 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import kafkajs from 'kafkajs';
 import { StackError } from '../errors.ts';
 import { plainPath } from '../folders.ts';
 import type { Provider, ServerName } from '../types.ts';
+import { demandBrokers } from '../versions.ts';
 import { logSize, type Places, type PreparedServer, readLog, serverEnvironment } from './server.ts';
-
-const { Kafka, logLevel } = kafkajs;
 
 export interface KafkaBinaries {
   provider: Provider;
   java: string;
+  /** What `java -version` prints. */
+  javaVersion: string;
   /** Folder with the jars. */
   libs: string;
+  /** See kafka-class-archive.ts. */
+  classArchive: string | null;
   expectedVersion: string | null;
 }
 
@@ -86,7 +88,14 @@ export function brokerProperties(node: KafkaNode, nodes: readonly KafkaNode[], l
 /** Kafka brokers on loopback, without ZooKeeper. */
 export function prepareKafka(
   binaries: KafkaBinaries,
-  options: { places: Places; nodes: readonly KafkaNode[]; clusterId: string; env: NodeJS.ProcessEnv },
+  options: {
+    places: Places;
+    nodes: readonly KafkaNode[];
+    clusterId: string;
+    env: NodeJS.ProcessEnv;
+    /** Half the processor time for a start, less throughput later: the JVM leaves out its optimizing compiler. */
+    quickStart?: boolean;
+  },
 ): PreparedServer[] {
   const several = options.nodes.length > 1;
   const heap = several ? '256m' : '512m';
@@ -105,6 +114,7 @@ export function prepareKafka(
       `-Dlog4j2.configurationFile=${logging}`,
       `-Djava.io.tmpdir=${places.run}`,
       '-Djava.awt.headless=true',
+      ...(binaries.classArchive === null ? [] : [`-XX:SharedArchiveFile=${binaries.classArchive}`]),
       '-cp',
       classPath,
     ];
@@ -117,7 +127,13 @@ export function prepareKafka(
       command: {
         name,
         command: binaries.java,
-        args: [`-Xmx${heap}`, ...java, 'kafka.Kafka', properties],
+        args: [
+          `-Xmx${heap}`,
+          ...(options.quickStart ? ['-XX:TieredStopAtLevel=1'] : []),
+          ...java,
+          'kafka.Kafka',
+          properties,
+        ],
         env,
         cwd: places.run,
         logFile,
@@ -174,28 +190,4 @@ async function format(
     },
   );
   await rename(next, where.folder);
-}
-
-/** Resolves where the cluster answers and has so many brokers. Throws else. */
-export async function demandBrokers(
-  brokers: string[],
-  count: number,
-  security: Partial<ConstructorParameters<typeof Kafka>[0]> = {},
-): Promise<void> {
-  const admin = new Kafka({
-    clientId: 'hotboard-stack',
-    brokers,
-    logLevel: logLevel.NOTHING,
-    connectionTimeout: 3000,
-    requestTimeout: 5000,
-    retry: { retries: 0 },
-    ...security,
-  }).admin();
-  try {
-    await admin.connect();
-    const cluster = await admin.describeCluster();
-    if (cluster.brokers.length < count) throw new Error(`${cluster.brokers.length} of ${count} brokers are there`);
-  } finally {
-    await admin.disconnect().catch(() => {});
-  }
 }

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import mysql from 'mysql2/promise';
 import { StackError } from '../errors.ts';
 import { plainPath } from '../folders.ts';
 import type { Provider } from '../types.ts';
+import { mysqlVersion } from '../versions.ts';
 import { type Places, type PreparedServer, serverEnvironment } from './server.ts';
 
 /** A MariaDB on disk. */
@@ -97,15 +97,7 @@ export function prepareMariadb(
       await writeFile(initFile, accountSql(password), { mode: 0o600 });
       if (!existsSync(folder)) await createDataFolder(binaries, { folder, shared, env, places });
     },
-    async probe() {
-      const connection = await mysql.createConnection({ uri: mysqlUrl(port, password), connectTimeout: 2000 });
-      try {
-        const [rows] = await connection.query('SELECT VERSION() AS version');
-        return String((rows as { version: string }[])[0]!.version);
-      } finally {
-        connection.destroy();
-      }
-    },
+    probe: () => mysqlVersion(mysqlUrl(port, password)),
   };
 }
 

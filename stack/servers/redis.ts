@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import { plainPath } from '../folders.ts';
 import type { Provider } from '../types.ts';
+import { redisVersion } from '../versions.ts';
 import { type Places, type PreparedServer, serverEnvironment } from './server.ts';
 
 export interface RedisBinaries {
@@ -46,27 +46,4 @@ export function prepareRedis(
     },
     probe: () => redisVersion(`redis://127.0.0.1:${port}`),
   };
-}
-
-/** The version of the Redis at a URL. Throws where it does not answer, or is still loading its data. */
-export async function redisVersion(url: string): Promise<string> {
-  const client = new Redis(url, {
-    lazyConnect: true,
-    retryStrategy: null,
-    connectTimeout: 2000,
-    maxRetriesPerRequest: 0,
-  });
-  let failure: unknown;
-  client.on('error', (error) => {
-    failure = error;
-  });
-  try {
-    await client.connect();
-    await client.ping();
-    return /redis_version:(\S+)/.exec(await client.info('server'))?.[1] ?? 'unknown';
-  } catch (error) {
-    throw failure ?? error;
-  } finally {
-    client.disconnect();
-  }
 }

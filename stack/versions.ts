@@ -1,0 +1,80 @@
+import { Redis } from 'ioredis';
+import kafkajs from 'kafkajs';
+import mysql from 'mysql2/promise';
+
+const { Kafka, logLevel } = kafkajs;
+
+/** The version of the MySQL or MariaDB at a URL. */
+export async function mysqlVersion(url: string): Promise<string> {
+  const connection = await mysql.createConnection({ uri: url, connectTimeout: 3000 });
+  try {
+    const [rows] = await connection.query('SELECT VERSION() AS version');
+    return String((rows as { version: string }[])[0]!.version);
+  } finally {
+    connection.destroy();
+  }
+}
+
+/** Asks again until it is answered. Gives up after `timeoutMs`, or at once where a password is refused by `final`. */
+export async function patiently<T>(
+  ask: () => Promise<T>,
+  timeoutMs: number,
+  final: (error: Error) => boolean = () => false,
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (final(error as Error) || performance.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+/** The version of the Redis at a URL. Throws where it does not answer, or is still loading its data. */
+export async function redisVersion(url: string): Promise<string> {
+  const client = new Redis(url, {
+    lazyConnect: true,
+    retryStrategy: null,
+    connectTimeout: 2000,
+    maxRetriesPerRequest: 0,
+  });
+  let failure: unknown;
+  client.on('error', (error) => {
+    failure = error;
+  });
+  try {
+    await client.connect();
+    await client.ping();
+    return /redis_version:(\S+)/.exec(await client.info('server'))?.[1] ?? 'unknown';
+  } catch (error) {
+    throw failure ?? error;
+  } finally {
+    client.disconnect();
+  }
+}
+
+/** Resolves where the cluster answers and has so many brokers. Throws else. */
+export async function demandBrokers(
+  brokers: string[],
+  count: number,
+  security: Partial<ConstructorParameters<typeof Kafka>[0]> = {},
+): Promise<void> {
+  const admin = new Kafka({
+    clientId: 'hotboard-stack',
+    brokers,
+    logLevel: logLevel.NOTHING,
+    connectionTimeout: 3000,
+    requestTimeout: 5000,
+    retry: { retries: 0 },
+    ...security,
+  }).admin();
+  try {
+    await admin.connect();
+    const cluster = await admin.describeCluster();
+    if (cluster.brokers.length < count) throw new Error(`${cluster.brokers.length} of ${count} brokers are there`);
+  } finally {
+    await admin.disconnect().catch(() => {});
+  }
+}

@@ -14,6 +14,8 @@ export function openRedis(
     maxRetriesPerRequest: 0,
     commandTimeout: commandMs,
     connectTimeout: 2000,
+    // its timer keeps the process alive for so long where the connection is gone already
+    disconnectTimeout: 200,
     keepAlive: 10_000,
     retryStrategy: (attempt) => Math.min(100 * attempt, 1000),
   });

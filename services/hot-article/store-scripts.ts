@@ -1,10 +1,12 @@
 /** The Lua scripts on the keys of `store-keys.ts`. Each runs atomically; KEYS[1] is the hash of generations. */
 
 /**
- * Writes a set of articles where their rev is newer than the stored one, to the live generation of their day and to the one
- * being built. ARGV: prefix, then for each article member, rev, day, board, score, card ('' takes it off the lists) and
- * the time at which the day's keys expire. Answers for each `written`, `same`, `newer` (Redis has a newer rev) or
- * `missing` (the day has no generation, or its keys are gone: it has to be built).
+ * Writes a set of articles to the live generation of their day and to the one being built, except where the stored rev is
+ * newer. (Where one rev has two contents MySQL went back to a backup: what it says now counts.)
+ *
+ * ARGV: prefix, then for each article member, rev, day, board, score, card ('' takes it off the lists) and the time at which
+ * the day's keys expire. Answers for each `written`, `same`, `newer` (Redis has a newer rev) or `missing` (the day has no
+ * generation, or its keys are gone: it has to be built).
  */
 export const pushScript = `
 local bases = {}
@@ -23,21 +25,21 @@ local function baseOf(role, day)
 end
 
 local function write(base, member, rev, board, score, card, expireAt)
+  if card == '' then board = '' end
+  local text = rev .. ' ' .. board .. ' ' .. card
   local stored = redis.call('HGET', base .. 'cards', member)
+  if stored == text then return 'same' end
   local oldBoard = ''
   if stored then
     local oldRev
     oldRev, oldBoard = string.match(stored, '^(%d+) (%d*) ')
-    oldRev = tonumber(oldRev)
-    if oldRev > tonumber(rev) then return 'newer' end
-    if oldRev == tonumber(rev) then return 'same' end
+    if tonumber(oldRev) > tonumber(rev) then return 'newer' end
   end
   if oldBoard ~= '' and (card == '' or oldBoard ~= board) then
     redis.call('ZREM', base .. 'board:' .. oldBoard, member)
   end
   if card == '' then
     redis.call('ZREM', base .. 'all', member)
-    board = ''
   else
     local ofBoard = base .. 'board:' .. board
     if redis.call('ZADD', base .. 'all', score, member) == 1 then redis.call('PEXPIREAT', base .. 'all', expireAt) end
@@ -47,7 +49,7 @@ local function write(base, member, rev, board, score, card, expireAt)
       redis.call('PEXPIREAT', base .. 'boards', expireAt)
     end
   end
-  redis.call('HSET', base .. 'cards', member, rev .. ' ' .. board .. ' ' .. card)
+  redis.call('HSET', base .. 'cards', member, text)
   return 'written'
 end
 

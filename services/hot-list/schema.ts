@@ -5,6 +5,7 @@ import moleculer from 'moleculer';
 import { databaseUrl } from '../../config/database-url.ts';
 import { type Config, required } from '../../config/load.ts';
 import { boardSources } from '../../events/board.ts';
+import { topicPartitions } from '../../migrations/topics.ts';
 import { daysIn, isDay, keptDays } from '../../ranking/days.ts';
 import type { ReadinessCheck } from '../../telemetry/readiness.ts';
 import { actionParams, Id64, type ParamsOf } from '../../validation/fields.ts';
@@ -46,8 +47,6 @@ export interface HotListOptions {
    * depend on it; a source without a service on this node then counts as not known.
    */
   askRemoteSources?: boolean;
-  /** Partitions of each event topic. Default 12. */
-  partitions?: number;
   /** Time of day, ms. Default: the system's. */
   nowMs?(): number;
 }
@@ -80,7 +79,7 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
   const monotonicMs = () => performance.now();
   const days = daysIn(config.timeZone);
   const partitions = boardSources.flatMap((source) =>
-    Array.from({ length: options.partitions ?? 12 }, (_, index) => `${config.topicPrefix}.${source}/${index}`),
+    Array.from({ length: topicPartitions }, (_, index) => `${config.topicPrefix}.${source}/${index}`),
   );
 
   const schema: ServiceSchema<unknown, object, object, HotListService> = {

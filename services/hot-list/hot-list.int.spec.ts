@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import moleculer, { type ServiceBroker } from 'moleculer';
+import type { Config } from '../../config/load.ts';
+import { boardSources } from '../../events/board.ts';
+import { topicPartitions } from '../../migrations/topics.ts';
+import { addDays } from '../../ranking/days.ts';
+import { JsonSchemaValidator } from '../../validation/validator.ts';
+import type { Projector } from '../hot-article/projector.ts';
+import * as make from '../hot-article/testing/events.ts';
+import { createHarness, feed, type Harness } from '../hot-article/testing/harness.ts';
+import { type HotList, hotListService } from './schema.ts';
+
+let harness: Harness;
+let projector: Projector;
+const brokers: ServiceBroker[] = [];
+
+beforeAll(async () => {
+  harness = await createHarness();
+  projector = harness.projector();
+  await projector.healer.heal();
+  await tellLag(0);
+});
+afterAll(async () => {
+  await Promise.all(brokers.map((broker) => broker.stop()));
+  await harness.close();
+});
+
+interface EdgeOptions {
+  config?: Partial<Config>;
+  sources?: readonly string[];
+  /** Age of the oldest unsent event of each source. */
+  unsentMs?: () => number | Promise<number>;
+}
+
+/** A node with the hot list and producers that only tell their lag. */
+async function edge({ config, sources = boardSources, unsentMs = () => 0 }: EdgeOptions = {}): Promise<ServiceBroker> {
+  const broker = new moleculer.ServiceBroker({ logger: false, validator: new JsonSchemaValidator() });
+  brokers.push(broker);
+  broker.createService(hotListService({ ...harness.config, ...config }));
+  for (const name of sources) {
+    const outboxLag = async () => ({ oldestUnsentAgeMs: await unsentMs() });
+    broker.createService({ name, actions: { outboxLag } });
+  }
+  await broker.start();
+  return broker;
+}
+
+function tellLag(ms: number): Promise<void> {
+  const partitions = Object.fromEntries(
+    boardSources.flatMap((source) =>
+      Array.from({ length: topicPartitions }, (_, index) => [`${harness.namespace}.${source}/${index}`, ms]),
+    ),
+  );
+  return projector.store.publishLag('node-1', JSON.stringify({ partitions, unwrittenMs: 0 }), 60_000);
+}
+
+const top = (broker: ServiceBroker, params: object = {}) => broker.call<HotList, object>('hot-list.top', params);
+const created = (articleId: string, fields: Parameters<typeof make.created>[2] = {}) =>
+  make.created(articleId, 1, { createdAt: harness.at(), ...fields });
+
+describe('hot-list.top', () => {
+  let broker: ServiceBroker;
+
+  beforeAll(async () => {
+    const events = Array.from({ length: 12 }, (_, index) => String(9_007_199_254_740_993n + BigInt(index))).flatMap(
+      (articleId, index) => [
+        created(articleId, { boardId: index % 2 === 0 ? '1' : '2' }),
+        make.viewed(articleId, 1, index),
+        make.liked(articleId, 1, 1),
+      ],
+    );
+    await feed(harness, projector, [...events, created('5', { createdAt: harness.at(3), title: 'three days ago' })]);
+    broker = await edge();
+  });
+
+  it('answers the ten best of today with what their scores are made of', async () => {
+    const before = Date.now();
+    const answer = await top(broker);
+    expect(Object.keys(answer).sort()).toEqual(['asOf', 'items', 'lagMs', 'syncing']);
+    expect(answer.items).toHaveLength(10);
+    expect(answer.items[0]).toEqual({
+      rank: 1,
+      articleId: '9007199254741004',
+      title: 'title 9007199254741004',
+      score: 14,
+      likes: 1,
+      comments: 0,
+      views: 11,
+    });
+    expect(answer.items.map(({ rank }) => rank)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(Date.parse(answer.asOf)).toBeGreaterThanOrEqual(before - 100);
+    expect(answer).toMatchObject({ syncing: false, lagMs: 0 });
+  });
+
+  it('takes a board, a day and a limit', async () => {
+    expect((await top(broker, { board: '2', limit: 3 })).items.map(({ articleId }) => articleId)).toEqual([
+      '9007199254741004',
+      '9007199254741002',
+      '9007199254741000',
+    ]);
+    expect((await top(broker, { limit: 100 })).items).toHaveLength(12);
+    const earlier = await top(broker, { date: addDays(harness.today, -3) });
+    expect(earlier.items).toMatchObject([{ rank: 1, articleId: '5', title: 'three days ago' }]);
+    expect((await top(broker, { date: addDays(harness.today, -9) })).items).toEqual([]);
+    expect((await top(broker, { board: '77' })).items).toEqual([]);
+  });
+
+  it('refuses what is no board, no day or no limit, naming what is allowed', async () => {
+    const bad = [
+      [{ limit: 0 }, 'limit', '1 to 100'],
+      [{ limit: 101 }, 'limit', '1 to 100'],
+      [{ limit: 1.5 }, 'limit', '1 to 100'],
+      [{ board: 'x' }, 'board', 'id'],
+      [{ board: 7 }, 'board', 'string'],
+      [{ date: '2026-02-30' }, 'date', 'YYYY-MM-DD'],
+      [{ date: 'today' }, 'date', 'YYYY-MM-DD'],
+      [{ date: addDays(harness.today, -10) }, 'date', addDays(harness.today, -9)],
+      [{ date: addDays(harness.today, 2) }, 'date', addDays(harness.today, 1)],
+      [{ day: harness.today }, 'day', 'board, date, limit'],
+    ] as const;
+    for (const [params, field, allowed] of bad) {
+      await expect(top(broker, params)).rejects.toMatchObject({
+        code: 400,
+        type: 'VALIDATION_ERROR',
+        data: [expect.objectContaining({ field, allowed: expect.stringContaining(allowed) })],
+      });
+    }
+  });
+
+  it('says how far it is behind: unsent events, or those not yet applied', async () => {
+    const behind = await edge({ unsentMs: () => 4200 });
+    expect(await top(behind)).toMatchObject({ lagMs: 4200, syncing: true });
+    await tellLag(2500);
+    const waiting = await edge();
+    expect(await top(waiting)).toMatchObject({ lagMs: 2500, syncing: true });
+    await tellLag(0);
+  });
+
+  it('is syncing where a producer is not on this node or does not answer, and waits for neither', async () => {
+    const alone = await edge({ sources: ['article', 'like'] });
+    expect(await top(alone)).toMatchObject({ lagMs: 0, syncing: true });
+    const hanging = await edge({ unsentMs: () => new Promise<number>(() => {}) });
+    const startedMs = performance.now();
+    expect(await top(hanging)).toMatchObject({ lagMs: 0, syncing: true });
+    expect(performance.now() - startedMs).toBeLessThan(400);
+  });
+
+  it('answers from MySQL where Redis has no list', async () => {
+    const second = await edge();
+    const answer = await top(second, { limit: 100 });
+    await harness.flush();
+    const other = await edge();
+    expect((await top(other, { limit: 100 })).items).toEqual(answer.items);
+    expect((await top(other)).syncing).toBe(true); // nobody tells the consumer's lag
+    await projector.healer.heal();
+    await tellLag(0);
+  });
+
+  it('answers from MySQL, at once, where Redis is away', async () => {
+    const answer = await top(broker, { limit: 100 });
+    const blind = await edge({ config: { redisUrl: 'redis://127.0.0.1:1' } });
+    for (let request = 0; request < 20; request++) {
+      const startedMs = performance.now();
+      expect((await top(blind, { limit: 100 })).items).toEqual(answer.items);
+      expect(performance.now() - startedMs).toBeLessThan(request === 0 ? 1000 : 250);
+    }
+    expect((await top(blind, { board: '1', limit: 2 })).items).toHaveLength(2);
+  });
+
+  it('knows the lag from MySQL where Redis is away for all', async () => {
+    const closed = await harness.openRedis('redis://127.0.0.1:1');
+    const { publishLag } = await import('../hot-article/consumer-lag.ts');
+    const partitions = Object.fromEntries(
+      boardSources.flatMap((source) =>
+        Array.from({ length: topicPartitions }, (_, index) => [`${harness.namespace}.${source}/${index}`, 30]),
+      ),
+    );
+    const parts = { store: harness.projector({ redis: closed }).store, database: harness.database, nowMs: Date.now };
+    await publishLag(parts, 'node-1', { partitions, unwrittenMs: 0 });
+    const blind = await edge({ config: { redisUrl: 'redis://127.0.0.1:1' } });
+    expect(await top(blind)).toMatchObject({ lagMs: 30, syncing: false });
+  });
+
+  it('answers 503, retryable, where nothing can be read and nothing ever was', async () => {
+    const lost = await edge({ config: { redisUrl: 'redis://127.0.0.1:1', mysqlUrl: 'mysql://root@127.0.0.1:1' } });
+    await expect(top(lost)).rejects.toMatchObject({ code: 503, type: 'HOT_LIST_UNAVAILABLE', retryable: true });
+  });
+});

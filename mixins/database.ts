@@ -3,6 +3,7 @@ import type { Sequelize } from 'sequelize';
 import { databaseUrl } from '../config/database-url.ts';
 import { loadConfig } from '../config/load.ts';
 import { type ConnectionOptions, openSequelize } from '../database/connect.ts';
+import { databaseErrorForCallers } from '../database/for-callers.ts';
 import { DatabaseSupervisor } from '../database/supervise.ts';
 import { verifyDatabase } from '../database/verify.ts';
 import type { MigrationSet } from '../migrations/migration.ts';
@@ -38,7 +39,8 @@ export interface DatabaseChecks extends Service {
  *
  * The start of the service verifies the database. Where it is not fit (migrations are missing, no access), the start fails
  * with a message that says what to do. Where MySQL cannot be reached, the service starts all the same, is not ready
- * (`readiness()`), refuses transactions with a retryable error and goes on trying in the background.
+ * (`readiness()`), refuses transactions with a retryable error and goes on trying in the background. An action that fails
+ * because the database is away answers the retryable error DATABASE_UNAVAILABLE (503), never the driver's.
  *
  * Methods: `databaseReady()`, `readiness()` (a service with a `readiness` of its own adds `databaseReadiness()` to it).
  */
@@ -56,6 +58,14 @@ export function DatabaseMixin<Models = Record<string, never>>(
   };
 
   const schema: Partial<ServiceSchema<unknown, object, object, Instance>> = {
+    hooks: {
+      error: {
+        '*'(_ctx: unknown, error: Error) {
+          throw databaseErrorForCallers(error);
+        },
+      },
+    },
+
     methods: {
       databaseReady(this: Instance): Promise<void> {
         return this.databaseSupervisor!.whenReady();

@@ -5,6 +5,7 @@ import type { Migration, MigrationSet } from '../migrations/migration.ts';
 import { outboxMigrations } from '../migrations/outbox/index.ts';
 import { migrateDatabase } from '../migrations/run.ts';
 import { commentCreated, commentTable, defineComment } from '../outbox/testing/fixture.ts';
+import { MysqlProxy } from '../outbox/testing/mysql-proxy.ts';
 import { decodeToken } from '../outbox/token.ts';
 import { freshDatabase } from '../testing/servers.ts';
 import { DatabaseMixin } from './database.ts';
@@ -204,16 +205,31 @@ describe('the start', () => {
     expect(service.readiness()).toEqual([
       { name: 'database comment', ready: false, detail: expect.stringContaining('ECONNREFUSED') },
     ]);
-    for (const call of [
-      broker.call('comment.create', { articleId: '1', content: 'x' }),
-      broker.call('comment.outboxLag'),
-    ]) {
-      await expect(call).rejects.toMatchObject({
+    const calls = { create: { articleId: '1', content: 'x' }, outboxLag: {}, get: { id: '1' }, list: { page: 1 } };
+    for (const [action, params] of Object.entries(calls)) {
+      await expect(broker.call(`comment.${action}`, params)).rejects.toMatchObject({
         code: 503,
         type: 'DATABASE_UNAVAILABLE',
         retryable: true,
         message: 'The database cannot be reached at the moment: try again.',
       });
+    }
+  });
+
+  it('needs no new start when MySQL comes back', async () => {
+    const proxy = await MysqlProxy.start(database.url);
+    const url = new URL(database.url);
+    url.port = String(proxy.port);
+    await proxy.stop();
+    const { broker, service } = await startProducer({ url: url.href });
+    expect(service.readiness()).toMatchObject([{ ready: false }]);
+    const back = await MysqlProxy.start(database.url, proxy.port);
+    try {
+      await broker.call('comment.create', { articleId: '31', content: 'x' });
+      expect(service.readiness()).toEqual([{ name: 'database comment', ready: true }]);
+    } finally {
+      await broker.stop();
+      await back.stop();
     }
   });
 });

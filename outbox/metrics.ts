@@ -22,7 +22,10 @@ export function moleculerMetrics(broker: ServiceBroker, source: string): OutboxM
     { name: outboxMetricNames.retried, labelNames: ['source', 'reason'], description: 'Transactions taken again' },
     { name: outboxMetricNames.unknownOutcome, labelNames: ['source'], description: 'Commits of unknown outcome' },
   ];
-  for (const counter of counters) metrics.register({ type: 'counter', ...counter });
+  for (const counter of counters) {
+    // A second registration would forget what another service of this node has counted.
+    if (!metrics.hasMetric(counter.name)) metrics.register({ type: 'counter', ...counter });
+  }
   return {
     written: (type, count) => metrics.increment(outboxMetricNames.written, { source, type }, count),
     retried: (reason) => metrics.increment(outboxMetricNames.retried, { source, reason }),

@@ -59,7 +59,8 @@ export class Outbox {
 
   /**
    * Runs `work` in a transaction (READ COMMITTED) and commits it with its events, or undoes all of it. A call within
-   * another's `work` joins that one: there is one commit, and a throw undoes the whole even where it is caught.
+   * another's `work` joins that one (also by way of an action call that stays in this process): there is one commit, and
+   * a throw undoes the whole even where it is caught.
    *
    * Deadlocks, locked rows and a connection lost before the commit run `work` again from its start, for at most
    * `retryForMs`: besides the database it must not change anything (use `tx.afterCommit`).

@@ -9,20 +9,18 @@ export class MysqlProxy {
   readonly #sockets = new Set<Socket>();
   #cut: { statement: string; when: 'before' | 'after' } | null = null;
   cuts = 0;
+  port = 0;
 
   private constructor(target: { host: string; port: number }) {
     this.#server = createServer((client) => this.#serve(client, connect(target)));
   }
 
-  static async start(mysqlUrl: string): Promise<MysqlProxy> {
+  static async start(mysqlUrl: string, listenOn = 0): Promise<MysqlProxy> {
     const { hostname, port } = new URL(mysqlUrl);
     const proxy = new MysqlProxy({ host: hostname, port: Number(port || 3306) });
-    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => proxy.#server.listen(listenOn, '127.0.0.1', resolve));
+    proxy.port = (proxy.#server.address() as { port: number }).port;
     return proxy;
-  }
-
-  get port(): number {
-    return (this.#server.address() as { port: number }).port;
   }
 
   /** The next connection that sends a packet with this text is cut. */

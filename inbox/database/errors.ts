@@ -58,6 +58,19 @@ export class CommitUnknownError extends Error {
   readonly retryable = true;
 }
 
+/** No answer to a statement: its connection is given up. */
+export class StatementTimeoutError extends Error {
+  override readonly name = 'StatementTimeoutError';
+  readonly code = 'ETIMEDOUT';
+  readonly retryable = true;
+}
+
+export class PoolClosedError extends Error {
+  override readonly name = 'PoolClosedError';
+  readonly code = 'POOL_CLOSED';
+  readonly retryable = false;
+}
+
 /** A statement in a transaction that an earlier error has already undone, or after the handler's end. */
 export class TransactionOverError extends Error {
   override readonly name = 'TransactionOverError';

@@ -1,6 +1,6 @@
-import mysql, { type Pool, type PoolConnection } from 'mysql2';
+import mysql, { type PoolConnection } from 'mysql2';
 import type { Database, DatabaseTransaction } from './database.ts';
-import { CommitUnknownError, faultOf } from './errors.ts';
+import { CommitUnknownError, faultOf, PoolClosedError } from './errors.ts';
 import { run, Session } from './session.ts';
 
 export interface PoolOptions {
@@ -11,15 +11,18 @@ export interface PoolOptions {
 }
 
 /** A stopped process loses its session, and with it its row locks, after `wait_timeout` seconds. */
-const prepareSession =
-  'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, SESSION wait_timeout = 15, SESSION innodb_lock_wait_timeout = 5';
+const prepareSession = [
+  'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
+  'SET SESSION wait_timeout = 15, SESSION innodb_lock_wait_timeout = 5',
+];
 
 /** A pool of mysql2 connections of the inbox's own. Connects when it is first used. */
 export function openPool(options: PoolOptions): Database {
   const pool = mysql.createPool({
     uri: options.url,
-    connectionLimit: options.connections,
-    maxIdle: 0,
+    connectionLimit: Math.max(2, options.connections),
+    // Below the limit, else the driver never ends idle connections.
+    maxIdle: Math.max(2, options.connections) - 1,
     idleTimeout: 10_000,
     connectTimeout: 5000,
     supportBigNumbers: true,
@@ -27,20 +30,29 @@ export function openPool(options: PoolOptions): Database {
     timezone: 'Z',
     charset: 'utf8mb4',
   });
+  let closed = false;
+  const acquire = (): Promise<PoolConnection> => {
+    if (closed) return Promise.reject(new PoolClosedError('The pool of the inbox is closed.'));
+    return new Promise((resolve, reject) => {
+      pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)));
+    });
+  };
   pool.on('connection', (connection) => {
     // A second error on a connection that the pool has already dropped must not end the process.
     connection.on('error', () => undefined);
-    connection.query(prepareSession, (error) => {
-      if (error) connection.destroy();
-    });
+    for (const sql of prepareSession) {
+      connection.query(sql, (error) => {
+        if (error) connection.destroy();
+      });
+    }
   });
   return {
     async transaction(work) {
-      const connection = await acquire(pool);
+      const connection = await acquire();
       return transact(connection, work);
     },
     async query<Row>(sql: string, params: readonly unknown[] = []) {
-      const connection = await acquire(pool);
+      const connection = await acquire();
       try {
         const result = await run(connection, { sql, values: params as unknown[] });
         connection.release();
@@ -50,7 +62,10 @@ export function openPool(options: PoolOptions): Database {
         throw error;
       }
     },
-    close: () => new Promise((resolve, reject) => pool.end((error) => (error ? reject(error) : resolve()))),
+    close() {
+      closed = true;
+      return new Promise((resolve, reject) => pool.end((error) => (error ? reject(error) : resolve())));
+    },
   };
 }
 
@@ -88,10 +103,4 @@ async function rollBack(connection: PoolConnection, failure: unknown): Promise<v
   } catch {
     connection.destroy();
   }
-}
-
-function acquire(pool: Pool): Promise<PoolConnection> {
-  return new Promise((resolve, reject) => {
-    pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)));
-  });
 }

@@ -1,14 +1,23 @@
 import type { Connection, QueryOptions } from 'mysql2';
 import type { DatabaseTransaction } from './database.ts';
-import { faultOf, TransactionOverError } from './errors.ts';
+import { faultOf, StatementTimeoutError, TransactionOverError } from './errors.ts';
 
 /** A statement that has no answer after this time ends its connection: a half-open one would hang for minutes. */
 export const statementTimeoutMs = 20_000;
 
-/** Runs one statement on a connection of mysql2. */
+/**
+ * Runs one statement on a connection of mysql2. The driver's own time limit is not used: its timer outlives a lost connection,
+ * and it leaves the connection open.
+ */
 export function run(connection: Connection, options: QueryOptions): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    connection.query({ timeout: statementTimeoutMs, ...options }, (error, result) => {
+    const timer = setTimeout(() => {
+      reject(new StatementTimeoutError(`The database gave no answer within ${statementTimeoutMs} ms.`));
+      connection.destroy();
+      (connection as Connection & { stream?: { destroy(): void } }).stream?.destroy();
+    }, statementTimeoutMs);
+    connection.query(options, (error, result) => {
+      clearTimeout(timer);
       if (error) reject(error);
       else resolve(result);
     });

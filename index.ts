@@ -1,0 +1,27 @@
+/**
+ * What others take into their own system: the mixins, the relay, the transporter, their migrations, and what they are made
+ * of. `npm pack` builds it to JavaScript with types. README.md shows the 20 lines that a service needs.
+ */
+
+export { type Catalogue, createCatalogue } from './events/catalogue.ts';
+export { defineEvent, type EventDefinition, type PayloadOf } from './events/definition.ts';
+export { type EventEnvelope, envelopeOf, headersOf, MalformedEventError } from './events/envelope.ts';
+export { KafkaError, type KafkaErrorCode } from './kafka/errors.ts';
+export { createKafkajsPort } from './kafka/kafkajs/index.ts';
+export { partitionOf } from './kafka/partitioner.ts';
+export { createPlatformaticPort } from './kafka/platformatic/platformatic-port.ts';
+export type * from './kafka/port.ts';
+export { inboxMigrations } from './migrations/inbox/index.ts';
+export type { Migration, MigrationContext, MigrationSet } from './migrations/migration.ts';
+export { outboxMigrations } from './migrations/outbox/index.ts';
+export { migrateDatabase, migrationStatus, rollbackDatabase } from './migrations/run.ts';
+export { ensureTopics } from './migrations/topics.ts';
+export { DatabaseMixin, type DatabaseMixinOptions, type DatabaseService } from './mixins/database.ts';
+export { InboxMixin, type InboxMixinOptions } from './mixins/inbox.ts';
+export { OutboxMixin, type OutboxMixinOptions, type OutboxNudge, type OutboxService } from './mixins/outbox.ts';
+export { decodeToken, encodeToken } from './outbox/token.ts';
+export type { RelayOptions, RelaySource } from './relay/options.ts';
+export { createRelay, type Relay } from './relay/relay.ts';
+export { RelayService, type RelayServiceOptions } from './relay/relay-service.ts';
+export { KafkaTransporter } from './transporter/kafka-transporter.ts';
+export type { KafkaTransporterOptions } from './transporter/options.ts';

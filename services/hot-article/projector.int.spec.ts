@@ -14,6 +14,7 @@ import {
   idsOf,
   rowsOf,
 } from './testing/harness.ts';
+import { seeded, shuffled } from './testing/random.ts';
 
 let harness: Harness;
 let projector: Projector;
@@ -459,20 +460,3 @@ describe('what is too old', () => {
     expect(await fromRedis(harness, projector, { day: addDays(harness.today, 2) })).toBeNull();
   });
 });
-
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 1_664_525 + 1_013_904_223) % 4_294_967_296;
-    return state / 4_294_967_296;
-  };
-}
-
-function shuffled<Item>(items: readonly Item[], random: () => number): Item[] {
-  const left = [...items];
-  for (let at = left.length - 1; at > 0; at--) {
-    const other = Math.floor(random() * (at + 1));
-    [left[at], left[other]] = [left[other]!, left[at]!];
-  }
-  return left;
-}

@@ -131,7 +131,7 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
         mysqlCircuit,
         nowMs,
         monotonicMs,
-        freshMs: 50,
+        freshMs: 20,
         remembered: 1000,
       });
       this.freshness = new FreshnessGauge({

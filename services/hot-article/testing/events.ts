@@ -89,6 +89,7 @@ function article(type: string, articleId: string, version: number, fields: Artic
     content: 'text',
     createdAt,
     modifiedAt: createdAt,
+    ...(type === 'ArticleDeleted' ? { deletedAt: createdAt } : {}),
     boardArticleCount: 1,
   };
   return envelope('article', type, articleId, version, payload, incarnation);

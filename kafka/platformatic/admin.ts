@@ -71,7 +71,8 @@ export class PlatformaticAdmin implements Admin {
         ),
       );
       for (const { name, errorCode, errorMessage } of answer.responses) {
-        if (errorCode !== 0) throw refused(errorCode, `delete topic ${name}`, errorMessage);
+        if (errorCode !== 0 && errorCode !== protocolCode.unknownTopicOrPartition)
+          throw refused(errorCode, `delete topic ${name}`, errorMessage);
       }
     });
   }

@@ -53,7 +53,10 @@ const codes = new Map<number, [KafkaErrorCode, boolean]>([
   [protocolCode.topicAlreadyExists, ['KAFKA_TOPIC_EXISTS', false]],
   [37, ['KAFKA_BAD_ARGUMENT', false]], // invalid partitions
   [38, ['KAFKA_BAD_ARGUMENT', false]], // invalid replication factor
+  [32, ['KAFKA_BAD_ARGUMENT', false]], // invalid time stamp
   [40, ['KAFKA_BAD_ARGUMENT', false]], // invalid configuration
+  [68, ['KAFKA_BAD_ARGUMENT', false]], // group is not empty
+  [87, ['KAFKA_BAD_ARGUMENT', false]], // invalid record
   [protocolCode.illegalGeneration, ['KAFKA_NOT_OWNER', false]],
   [protocolCode.unknownMemberId, ['KAFKA_NOT_OWNER', false]],
   [protocolCode.rebalanceInProgress, ['KAFKA_NOT_OWNER', false]],

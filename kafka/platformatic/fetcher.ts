@@ -3,7 +3,7 @@ import type { KafkaError } from '../errors.ts';
 import type { IncomingMessage, KafkaConnection, TopicPartition } from '../port.ts';
 import { answerWithErrors, errorOfProtocolCode, hasMoved, protocolCode, toKafkaError } from './errors.ts';
 import { listOffsets } from './offsets.ts';
-import { partKey } from './produce.ts';
+import { partKey, placeOf } from './produce.ts';
 import { messagesOf } from './records.ts';
 import { Wire } from './wire.ts';
 
@@ -154,13 +154,13 @@ export class Fetcher {
       const leader = topic?.partitions.find(({ partition }) => partition === reading.partition)?.leader;
       if (!topic || leader === undefined || leader < 0) {
         const code = leader === undefined ? protocolCode.unknownTopicOrPartition : protocolCode.leaderNotAvailable;
-        trouble = errorOfProtocolCode(code, `read ${partKey(reading)}`);
+        trouble = errorOfProtocolCode(code, `read ${placeOf(reading)}`);
         continue;
       }
       try {
         await this.#findPosition(reading, leader, topic.id);
       } catch (error) {
-        trouble = toKafkaError(error, `read ${partKey(reading)}`);
+        trouble = toKafkaError(error, `read ${placeOf(reading)}`);
         continue;
       }
       if (!this.#isCurrent(reading)) continue;
@@ -253,7 +253,8 @@ export class Fetcher {
             (candidate.topicId === topicId || candidate.topic === topicId),
         );
         // Taken away, or sent elsewhere, while the answer was on its way.
-        if (!reading || !this.#isCurrent(reading) || reading.position !== positions.get(reading)) continue;
+        if (!reading || !this.#isCurrent(reading) || reading.paused || reading.position !== positions.get(reading))
+          continue;
         if (partition.errorCode !== 0) await this.#refused(reading, leader, partition.errorCode);
         else this.#received(reading, partition);
       }
@@ -333,7 +334,7 @@ export class Fetcher {
       return;
     }
     this.#lose(reading);
-    const error = errorOfProtocolCode(errorCode, `read ${partKey(reading)}`);
+    const error = errorOfProtocolCode(errorCode, `read ${placeOf(reading)}`);
     // A leader that moved is found within a moment; anything else is looked at more slowly.
     this.#report('disconnected', error);
     if (!hasMoved(errorCode)) await this.#sleep(250);

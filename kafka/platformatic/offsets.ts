@@ -4,21 +4,23 @@ import type { Wire } from './wire.ts';
 
 const versions = [listOffsetsV9.api, listOffsetsV8.api, listOffsetsV7.api, listOffsetsV6.api];
 
-const timestampOf = { beginning: -2n, end: -1n } as const;
+const timestampOf = { beginning: -2n, end: -1n, committed: -1n } as const;
 
-/** The first or the next offset of partitions that one broker leads; `end` is the end of what is committed. */
+/**
+ * The first or the next offset of partitions that one broker leads. `end` is where new messages come, `committed` the
+ * first offset of an open transaction before that.
+ */
 export async function listOffsets(
   wire: Wire,
   leader: number,
   topic: string,
   partitions: readonly number[],
-  at: 'beginning' | 'end',
+  at: 'beginning' | 'end' | 'committed',
 ): Promise<Map<number, bigint>> {
-  const readCommitted = 1;
   const answer = await answerWithErrors(
     wire.request(leader, 'list offsets', versions, [
       -1,
-      readCommitted,
+      at === 'committed' ? 1 : 0,
       [
         {
           name: topic,

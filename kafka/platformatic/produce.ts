@@ -11,15 +11,17 @@ import {
   produceV10,
   produceV11,
 } from '@platformatic/kafka';
+import { partitionName, sizeOf } from '../outgoing.ts';
 import type { OutgoingMessage } from '../port.ts';
 import { answerWithErrors } from './errors.ts';
 import type { Wire } from './wire.ts';
 
 // The produce side of the protocol: record batches, produce requests and producer ids.
 
-/** Records that go as one record batch to one partition. */
+/** Messages that go as one record batch to one partition, and their places in the caller's batch. */
 export interface Chunk {
   messages: readonly OutgoingMessage[];
+  indexes: readonly number[];
   bytes: number;
 }
 
@@ -27,31 +29,34 @@ export interface Chunk {
 const maxChunkBytes = 900_000;
 
 /** Cuts the messages of one partition, in order, into record batches that a broker takes. */
-export function chunksOf(messages: readonly OutgoingMessage[], maxBytes = maxChunkBytes): Chunk[] {
+export function chunksOf(
+  { messages, indexes }: Pick<Chunk, 'messages' | 'indexes'>,
+  maxBytes: number = maxChunkBytes,
+): Chunk[] {
   const chunks: Chunk[] = [];
-  let current: OutgoingMessage[] = [];
+  let from = 0;
   let bytes = 0;
-  for (const message of messages) {
+  const close = (to: number) => {
+    if (to > from) chunks.push({ messages: messages.slice(from, to), indexes: indexes.slice(from, to), bytes });
+    from = to;
+    bytes = 0;
+  };
+  messages.forEach((message, at) => {
     const size = sizeOf(message);
-    if (current.length > 0 && bytes + size > maxBytes) {
-      chunks.push({ messages: current, bytes });
-      current = [];
-      bytes = 0;
-    }
-    current.push(message);
+    if (bytes + size > maxBytes) close(at);
     bytes += size;
-  }
-  if (current.length > 0) chunks.push({ messages: current, bytes });
+  });
+  close(messages.length);
   return chunks;
 }
 
-/** Upper estimate of a message's bytes in a record batch. */
-export function sizeOf({ key, value, headers }: OutgoingMessage): number {
-  let bytes = 40 + (key?.length ?? 0) + (value?.length ?? 0);
-  if (headers) {
-    for (const name in headers) bytes += 10 + Buffer.byteLength(name) + Buffer.byteLength(headers[name]!);
-  }
-  return bytes;
+/** The messages of a chunk in two chunks; of one that has two or more. */
+export function halves({ messages, indexes, bytes }: Chunk): Chunk[] {
+  const middle = messages.length >> 1;
+  return [
+    { messages: messages.slice(0, middle), indexes: indexes.slice(0, middle), bytes: bytes / 2 },
+    { messages: messages.slice(middle), indexes: indexes.slice(middle), bytes: bytes / 2 },
+  ];
 }
 
 export interface ProducerIdentity {
@@ -83,13 +88,14 @@ export interface PartAnswer {
 
 const produceVersions = [produceV11.api, produceV10.api, produceV9.api, produceV8.api, produceV7.api];
 
-/** One produce request to one leader. Answers by `topic:partition`; a partition that the broker left out is missing. */
+/** One produce request to one leader. Answers by `partKey`; a partition that the broker left out is missing. */
 export async function produce(wire: Wire, leader: number, request: ProduceRequest): Promise<Map<string, PartAnswer>> {
   const sequences = new NumericMap();
   const records: MessageRecord[] = [];
   const timestamp = BigInt(Date.now());
   for (const part of request.parts) {
-    if (part.sequence !== undefined) sequences.set(partKey(part), part.sequence);
+    // The client's encoder looks sequences up by this name.
+    if (part.sequence !== undefined) sequences.set(`${part.topic}:${part.partition}`, part.sequence);
     for (const message of part.messages) records.push(toRecord(message, timestamp));
   }
   const { identity, transactionalId } = request;
@@ -143,7 +149,12 @@ export async function initProducer(
 }
 
 export function partKey({ topic, partition }: { topic: string; partition: number }): string {
-  return `${topic}:${partition}`;
+  return partitionName(topic, partition);
+}
+
+/** For people. */
+export function placeOf({ topic, partition }: { topic: string; partition: number }): string {
+  return `${topic}[${partition}]`;
 }
 
 function toRecord({ topic, partition, key, value, headers }: OutgoingMessage, timestamp: bigint): MessageRecord {

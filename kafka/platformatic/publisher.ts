@@ -1,14 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { KafkaError } from '../errors.ts';
+import { byPartition, checkMessages } from '../outgoing.ts';
 import type { KafkaConnection, OutgoingMessage, Publisher, PublisherOptions, PublishReport } from '../port.ts';
 import { errorOfProtocolCode, hasMoved, protocolCode, toKafkaError } from './errors.ts';
 import {
   type Chunk,
   chunksOf,
+  halves,
   initProducer,
   type PartAnswer,
   type ProducerIdentity,
   partKey,
+  placeOf,
   produce,
 } from './produce.ts';
 import { mayHaveArrived, Wire } from './wire.ts';
@@ -32,12 +35,17 @@ interface Part {
   count: number;
   baseOffset: bigint | null;
   outcome: 'open' | 'acknowledged' | KafkaError;
-  startedMs: number;
+  /** Places of the messages that the broker refuses as they are. */
+  refused?: readonly number[];
   /** Why the last try did not succeed. */
   trouble: KafkaError | null;
 }
 
+/** Brokers hear of a new topic one after the other, so one that is not there is looked for again for so long. */
 const newTopicMs = 2_000;
+
+/** A broker closes the connection on a request that is much larger. */
+const maxRequestBytes = 16_000_000;
 
 /** Idempotence counts a producer id's messages for each partition in 31 bits. */
 const sequenceSpace = 2 ** 31;
@@ -69,35 +77,33 @@ export class PlatformaticPublisher implements Publisher {
       return Promise.reject(error);
     }
     if (parts.length === 0) return Promise.resolve({ acknowledged: [], failed: [] });
-    const run =
-      this.#acks === 'all'
-        ? this.#last.then(() => this.#deliver(parts))
-        : Promise.resolve().then(() => this.#deliver(parts));
+    // Waiting for the calls before it counts, too.
+    const startedMs = performance.now();
+    const before = this.#acks === 'all' ? this.#last : Promise.resolve();
+    const run = before.then(() => this.#deliver(parts, startedMs));
     this.#last = run.catch(() => undefined);
     this.#running.add(run);
     return run.finally(() => this.#running.delete(run));
   }
 
-  /** Batches in flight get their answer first; what waits for another try fails with `KAFKA_CLOSED`. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#running);
     this.#wire.close();
   }
 
-  async #deliver(parts: Part[]): Promise<PublishReport> {
-    const started = performance.now();
-    for (const part of parts) part.startedMs = started;
-    const deadline = started + this.#deliveryTimeoutMs;
+  async #deliver(parts: Part[], startedMs: number): Promise<PublishReport> {
+    const deadline = startedMs + this.#deliveryTimeoutMs;
+    const lookUntil = this.#acks === 'all' ? performance.now() + newTopicMs : 0;
     for (let attempt = 0; ; attempt++) {
       const before = chunksLeft(parts);
-      await this.#tryOnce(parts.filter(isOpen), deadline);
+      await this.#tryOnce(parts.filter(isOpen), deadline, lookUntil);
       const open = parts.filter(isOpen);
       if (open.length === 0) break;
       const progress = chunksLeft(parts) !== before;
       if (progress) attempt = -1;
       const pauseMs = progress ? 0 : backoffMs(attempt);
-      if (this.#closed || performance.now() + pauseMs >= deadline) {
+      if (performance.now() + pauseMs >= deadline) {
         this.#giveUp(open);
         break;
       }
@@ -107,10 +113,10 @@ export class PlatformaticPublisher implements Publisher {
   }
 
   /** Sends the next record batch of each part to its leader, once. */
-  async #tryOnce(parts: Part[], deadline: number): Promise<void> {
+  async #tryOnce(parts: Part[], deadline: number, lookUntil: number): Promise<void> {
     let byLeader: Map<number, Part[]>;
     try {
-      byLeader = await this.#byLeader(parts);
+      byLeader = await this.#byLeader(parts, lookUntil);
       if (this.#acks === 'all') this.#identity ??= await initProducer(this.#wire, 'any');
     } catch (error) {
       for (const part of parts) this.#noAnswer(part, error);
@@ -121,7 +127,7 @@ export class PlatformaticPublisher implements Publisher {
     await Promise.all([...byLeader].map(([leader, group]) => this.#send(leader, group, deadlineMs)));
   }
 
-  async #byLeader(parts: Part[]): Promise<Map<number, Part[]>> {
+  async #byLeader(parts: Part[], lookUntil: number): Promise<Map<number, Part[]>> {
     const byLeader = new Map<number, Part[]>();
     const unknown = [...new Set(parts.map(({ topic }) => topic))].filter((topic) => !this.#wire.known(topic));
     if (unknown.length > 0) await this.#wire.refresh(unknown);
@@ -132,24 +138,18 @@ export class PlatformaticPublisher implements Publisher {
         this.#wire.forget([part.topic]);
         part.trouble = errorOfProtocolCode(
           leader === undefined ? protocolCode.unknownTopicOrPartition : protocolCode.leaderNotAvailable,
-          `publish to ${partKey(part)}`,
+          `publish to ${placeOf(part)}`,
         );
-        if (leader === undefined && (metadata || this.#isOverdue(part))) part.outcome = part.trouble;
+        if (leader === undefined && (metadata || performance.now() >= lookUntil)) part.outcome = part.trouble;
         continue;
       }
-      const group = byLeader.get(leader);
-      if (group) group.push(part);
-      else byLeader.set(leader, [part]);
+      const group = byLeader.get(leader) ?? [];
+      byLeader.set(leader, group);
+      // What does not fit into one request goes with the next one.
+      const bytes = group.reduce((sum, { chunks }) => sum + chunks[0]!.bytes, 0);
+      if (group.length === 0 || bytes + part.chunks[0]!.bytes <= maxRequestBytes) group.push(part);
     }
     return byLeader;
-  }
-
-  /**
-   * Brokers hear of a new topic one after the other, so one that is not there is looked for again for a while, except
-   * where that would make the messages useless.
-   */
-  #isOverdue({ startedMs }: Part): boolean {
-    return this.#acks === 'leader' || performance.now() - startedMs > newTopicMs;
   }
 
   async #send(leader: number, parts: Part[], deadlineMs: number): Promise<void> {
@@ -191,12 +191,15 @@ export class PlatformaticPublisher implements Publisher {
       if (part.chunks.length === 0) part.outcome = 'acknowledged';
       return;
     }
-    const error = errorOfProtocolCode(errorCode, `publish to ${key}${message ? ` (${message})` : ''}`);
+    const error = errorOfProtocolCode(errorCode, `publish to ${placeOf(part)}${message ? ` (${message})` : ''}`);
     part.trouble = error;
-    if (error.code === 'KAFKA_MESSAGE_TOO_LARGE' && chunk.messages.length > 1) {
-      // The topic takes less than this adapter's batches hold: halve, until only the message that is too large fails.
-      part.chunks.splice(0, 1, ...chunksOf(chunk.messages, Math.ceil(chunk.bytes / 2)));
-      if (part.chunks[0]!.messages.length === chunk.messages.length) part.chunks.splice(0, 1, ...singles(chunk));
+    if (refusals.has(error.code)) {
+      // Nothing of the chunk is stored. Halves of it are sent until only the message itself is left.
+      if (chunk.messages.length > 1) part.chunks.splice(0, 1, ...halves(chunk));
+      else {
+        part.outcome = error;
+        part.refused = chunk.indexes;
+      }
       return;
     }
     if (hasMoved(errorCode)) {
@@ -213,7 +216,7 @@ export class PlatformaticPublisher implements Publisher {
   }
 
   #noAnswer(part: Part, cause: unknown): void {
-    const error = toKafkaError(cause, `publish to ${partKey(part)}`);
+    const error = toKafkaError(cause, `publish to ${placeOf(part)}`);
     part.trouble = error;
     this.#wire.forget([part.topic]);
     if (!error.retryable && error.code !== 'KAFKA_NOT_ACKNOWLEDGED') part.outcome = error;
@@ -224,8 +227,7 @@ export class PlatformaticPublisher implements Publisher {
   #giveUp(parts: Part[]): void {
     for (const part of parts) {
       const { trouble } = part;
-      if (this.#closed) part.outcome = closed(trouble);
-      else part.outcome = trouble ?? notAcknowledged(part, 'the time to deliver is over');
+      part.outcome = trouble ?? notAcknowledged(part, 'the time to deliver is over');
     }
     // Whether their last batches are stored is not known, so the sequence numbers that follow are not either.
     if (this.#acks === 'all') this.#newIdentity();
@@ -237,6 +239,9 @@ export class PlatformaticPublisher implements Publisher {
   }
 }
 
+/** The broker refuses what is in the batch, and will again. */
+const refusals = new Set<string>(['KAFKA_MESSAGE_TOO_LARGE', 'KAFKA_BAD_ARGUMENT']);
+
 /** The broker does not know, or no longer takes, this producer id: the next try gets a new one. */
 const lostProducerCodes = new Set<number>([
   protocolCode.outOfOrderSequenceNumber,
@@ -246,47 +251,23 @@ const lostProducerCodes = new Set<number>([
 ]);
 
 function partsOf(messages: readonly OutgoingMessage[]): Part[] {
-  const groups = new Map<string, OutgoingMessage[]>();
-  messages.forEach((message, index) => {
-    checkMessage(message, index);
-    const key = partKey(message);
-    const group = groups.get(key);
-    if (group) group.push(message);
-    else groups.set(key, [message]);
-  });
-  return [...groups.values()].map((group) => ({
-    topic: group[0]!.topic,
-    partition: group[0]!.partition,
+  checkMessages(messages);
+  return byPartition(messages).map((group) => ({
+    topic: group.topic,
+    partition: group.partition,
     chunks: chunksOf(group),
-    count: group.length,
+    count: group.messages.length,
     baseOffset: null,
     outcome: 'open',
-    startedMs: performance.now(),
     trouble: null,
   }));
 }
 
-function checkMessage({ topic, partition, key, value }: OutgoingMessage, index: number): void {
-  const complain = (what: string) => {
-    throw new KafkaError('KAFKA_BAD_ARGUMENT', `message ${index}: ${what}`, { retryable: false });
-  };
-  if (typeof topic !== 'string' || topic === '') complain(`topic must be a non-empty string, got ${String(topic)}`);
-  if (!Number.isInteger(partition) || partition < 0) {
-    complain(`partition must be an integer of 0 or more, got ${String(partition)}`);
-  }
-  if (key !== null && !Buffer.isBuffer(key)) complain('key must be a Buffer or null');
-  if (value !== null && !Buffer.isBuffer(value)) complain('value must be a Buffer or null');
-}
-
-function singles(chunk: Chunk): Chunk[] {
-  return chunk.messages.flatMap((message) => chunksOf([message]));
-}
-
 function reportOf(parts: Part[]): PublishReport {
   const report: PublishReport = { acknowledged: [], failed: [] };
-  for (const { topic, partition, count, baseOffset, outcome } of parts) {
+  for (const { topic, partition, count, baseOffset, outcome, refused } of parts) {
     if (outcome === 'acknowledged') report.acknowledged.push({ topic, partition, baseOffset, count });
-    else if (outcome !== 'open') report.failed.push({ topic, partition, error: outcome });
+    else if (outcome !== 'open') report.failed.push({ topic, partition, error: outcome, refused });
   }
   return report;
 }
@@ -300,11 +281,11 @@ function chunksLeft(parts: Part[]): number {
 }
 
 function notAcknowledged(part: Part, why: string, cause?: unknown): KafkaError {
-  return new KafkaError('KAFKA_NOT_ACKNOWLEDGED', `publish to ${partKey(part)}: ${why}`, { retryable: true, cause });
+  return new KafkaError('KAFKA_NOT_ACKNOWLEDGED', `publish to ${placeOf(part)}: ${why}`, { retryable: true, cause });
 }
 
-function closed(cause?: unknown): KafkaError {
-  return new KafkaError('KAFKA_CLOSED', 'the publisher is closed', { retryable: false, cause });
+function closed(): KafkaError {
+  return new KafkaError('KAFKA_CLOSED', 'the publisher is closed', { retryable: false });
 }
 
 /** 20 ms, doubled up to a second, with a spread of a quarter so that nodes do not come in step. */

@@ -22,7 +22,9 @@ afterEach(async () => {
   database.fault = () => null;
   kafka.fault = () => null;
   kafka.away = false;
+  database.slowMs = () => 0;
   await stopAll(relays);
+  expect(kafka.overlaps).toBe(0);
 });
 
 function relay(name: string, options: Partial<RelayOptions> = {}): Relay {
@@ -41,9 +43,13 @@ function relay(name: string, options: Partial<RelayOptions> = {}): Relay {
 
 async function started(name: string, options: Partial<RelayOptions> = {}): Promise<Relay> {
   const made = relay(name, options);
-  const starting = made.start();
-  await clock.advance(50);
+  let up = false;
+  const starting = made.start().then(() => {
+    up = true;
+  });
+  await clock.until(() => up, 5_000);
   await starting;
+  await clock.advance(50);
   return made;
 }
 
@@ -82,8 +88,10 @@ describe('one relay', () => {
 
   it('sends nothing of a bucket while its former batch has no answer', async () => {
     for (const key of keys) database.insert(key, 100);
-    await started('a'); // the fake publisher of each bucket throws on a second call meanwhile
-    await clock.until(drained, 5_000);
+    kafka.latencyMs = 300;
+    await started('a');
+    await clock.until(drained, 20_000);
+    expect(kafka.overlaps).toBe(0);
     expectInOrderOnce(100);
   });
 
@@ -170,9 +178,13 @@ describe('one relay', () => {
 
   it('holds back only the key whose event the broker refuses', async () => {
     kafka.fault = () => ({ refuse: (message) => message.key!.toString() === '1' });
-    for (const key of keys) database.insert(key, 4);
+    const neighbour = Array.from({ length: 100 }, (_, index) => 9 + 8 * index).find(
+      (key) => partitionOf(String(key), 12) === partitionOf('1', 12), // in the same bucket and partition
+    )!;
+    for (const key of [...keys, neighbour]) database.insert(key, 4);
     await started('a');
-    await clock.until(() => database.pending.size === 4, 10_000);
+    await clock.until(() => database.pending.size === 4, 500);
+    expect(kafka.versionsOf(neighbour)).toEqual(versionsUpTo(4));
     expect([...database.pending.values()].map(({ row }) => row.keyHash)).toEqual(['1', '1', '1', '1']);
     kafka.fault = () => null;
     await clock.until(drained, 120_000);
@@ -196,6 +208,7 @@ describe('one relay', () => {
   it('sends nothing twice while a delete is slow or its answer is lost', async () => {
     let lost = 0;
     database.fault = (_relay, call) => (call === 'delete' && lost++ < 3 ? 'answer lost' : null);
+    database.slowMs = (_relay, call) => (call === 'delete' ? 40 : 0);
     for (const key of keys) database.insert(key, 200);
     await started('a');
     await clock.until(drained, 30_000);
@@ -359,6 +372,63 @@ describe('several relays', () => {
     cut = false;
     await clock.advance(5_000);
     expect(ownedBy(first)).toBe(4);
+  });
+
+  it('does not send what it fetched when its lease ran out meanwhile', async () => {
+    const first = await started('a');
+    await clock.advance(2_000);
+    database.insert(1);
+    database.slowMs = (name, call) => (name === 'a' && call === 'fetch' ? 2 * leaseMs : 0);
+    first.nudge('like');
+    await clock.advance(10);
+    database.fault = (name, call) => (name === 'a' && call !== 'fetch' ? 'refused' : null);
+    await clock.advance(3 * leaseMs);
+    expect(kafka.log).toEqual([]);
+    database.fault = () => null;
+    database.slowMs = () => 0;
+    await clock.until(drained, 10_000);
+    expect(kafka.versionsOf(1)).toEqual([1]);
+  });
+
+  it('does not even look at its buckets while its lease is in doubt', async () => {
+    const first = await started('a', { shortestPollMs: 100, longestPollMs: 100 });
+    database.fault = (_relay, call) => (call === 'readLeases' || call === 'renew' ? 'refused' : null);
+    await clock.advance(leaseMs);
+    database.insert(1);
+    database.calls.length = 0;
+    first.nudge('like');
+    await clock.advance(2_000);
+    expect(database.calls.filter(({ call }) => call === 'readHead' || call === 'fetch')).toEqual([]);
+  });
+
+  it('gives a bucket back only when what it sent is answered and deleted', async () => {
+    const first = await started('a');
+    kafka.latencyMs = 1_200;
+    database.slowMs = (_relay, call) => (call === 'delete' ? 300 : 0);
+    for (const key of keys) database.insert(key, 3);
+    first.nudge('like');
+    const second = await started('b');
+    await clock.advance(700);
+    expect(kafka.log).toHaveLength(keys.length * 3); // arrived, not answered
+    expect(ownedBy(second)).toBe(0);
+    await clock.until(() => ownedBy(second) === 4, 5_000);
+    await clock.until(drained, 20_000);
+    expectInOrderOnce(3);
+  });
+
+  it('has one batch of a bucket without an answer, also where it lost the bucket and got it back meanwhile', async () => {
+    await started('a');
+    kafka.latencyMs = 20_000;
+    for (const key of keys) database.insert(key);
+    await clock.advance(3_000);
+    database.fault = (_relay, call) => (call === 'renew' || call === 'readLeases' ? 'refused' : null);
+    await clock.advance(2 * leaseMs);
+    database.fault = () => null;
+    await clock.advance(3_000);
+    kafka.latencyMs = 2;
+    await clock.until(drained, 40_000);
+    expect(kafka.overlaps).toBe(0);
+    expectInOrder(1);
   });
 
   it('loses nothing and keeps first appearances in order when every answer may be lost and relays die', async () => {

@@ -24,6 +24,8 @@ export class FakeDatabase {
   incarnation = '00000000-0000-4000-8000-000000000001';
   latencyMs = 1;
   fault: (relay: string, call: StoreCall) => StoreFault = () => null;
+  /** Ms that a call takes longer, before it is carried out. */
+  slowMs: (relay: string, call: StoreCall) => number = () => 0;
   #nextId = 1;
   readonly #versions = new Map<string, number>();
   readonly #clock: Clock;
@@ -158,7 +160,7 @@ export class FakeDatabase {
   async #call<T>(relay: string, call: StoreCall, work: () => T): Promise<T> {
     this.calls.push({ relay, call });
     const fault = this.fault(relay, call);
-    await this.#pause(this.latencyMs / 2);
+    await this.#pause(this.latencyMs / 2 + this.slowMs(relay, call));
     if (fault === 'hangs undone') return new Promise(() => {});
     if (fault === 'refused') throw new SourceError('SOURCE_UNAVAILABLE', 'the server is away');
     const answer = work();

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import mysql from 'mysql2';
 import { DataTypes, type Model, type ModelStatic, QueryTypes, type Sequelize } from 'sequelize';
 import { freshDatabase } from '../testing/servers.ts';
 import { openSequelize } from './connect.ts';
@@ -43,6 +44,27 @@ describe('a session', () => {
       expect(await Thing.count({ transaction })).toBe(1);
     });
     await Thing.destroy({ where: {} });
+  });
+
+  it('is READ COMMITTED whatever the server’s default is', async () => {
+    const connection = mysql.createConnection(database.url);
+    try {
+      const isolation = async () => {
+        const [rows] = await connection
+          .promise()
+          .query("SHOW VARIABLES WHERE Variable_name IN ('tx_isolation', 'transaction_isolation')");
+        return new Set((rows as { Value: string }[]).map((row) => row.Value));
+      };
+      await connection.promise().query('SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE');
+      expect(await isolation()).toEqual(new Set(['SERIALIZABLE']));
+      await (sequelize as unknown as { runHooks(...given: unknown[]): Promise<void> }).runHooks(
+        'afterConnect',
+        connection,
+      );
+      expect(await isolation()).toEqual(new Set(['READ-COMMITTED']));
+    } finally {
+      connection.destroy();
+    }
   });
 
   it('leaves the pool before the server ends it', async () => {

@@ -19,7 +19,12 @@ const brokerOptions: BrokerOptions = {
   nodeID: config.nodeId ?? `${hostname()}-${process.pid}`,
   logger: {
     type: 'Console',
-    options: { level: config.logLevel, colors: process.stdout.isTTY === true, moduleColors: false, formatter: 'short' },
+    options: {
+      level: logLevels(config.logLevel),
+      colors: process.stdout.isTTY === true,
+      moduleColors: false,
+      formatter: 'short',
+    },
   },
   transporter: new KafkaTransporter({ connection: kafkaConnectionOf(config, required(config, 'kafkaBrokers')) }),
   validator: new JsonSchemaValidator(),
@@ -34,6 +39,13 @@ const brokerOptions: BrokerOptions = {
   metrics: { enabled: true, reporter: [reporter as never] },
   middlewares: [opsPort({ host: config.opsHost, port: config.opsPort, reporter })],
 };
+
+/** At `info`, what the framework says about its own start is left out: what a node does and meets is of interest. */
+function logLevels(level: string): never {
+  return (
+    level === 'info' ? { BROKER: 'warn', METRICS: 'warn', REGISTRY: 'warn', $NODE: 'warn', '**': level } : level
+  ) as never;
+}
 
 /**
  * Only calls that certainly did not run are tried again here. A request that timed out, or whose node went away, may have

@@ -12,19 +12,20 @@ try {
   const { default: brokerOptions } = await import('../moleculer.config.ts');
   const broker = new moleculer.ServiceBroker({ ...brokerOptions, skipProcessEventRegistration: true });
 
+  const logger = broker.getLogger('node');
   let stopping = false;
   const drain = (why: string) => {
     if (stopping) return;
     stopping = true;
-    broker.logger.info(`${why}: draining.`);
+    logger.info(`${why}: draining.`);
     setTimeout(() => {
-      broker.logger.error(`Not drained within ${config.shutdownMs} ms (HOTBOARD_SHUTDOWN_MS): ending.`);
+      logger.error(`Not drained within ${config.shutdownMs} ms (HOTBOARD_SHUTDOWN_MS): ending.`);
       process.exit(1);
     }, config.shutdownMs).unref();
     broker.stop().then(
       () => process.exit(0),
       (error) => {
-        broker.logger.error('The drain failed', error);
+        logger.error('The drain failed', error);
         process.exit(1);
       },
     );

@@ -5,6 +5,7 @@ import { mysqlStore } from './store/mysql.ts';
 import { type TestDatabase, testDatabase, writesEffects } from './testing/database.ts';
 import { batchOf, brokenMessage, testCatalogue, testEvent } from './testing/events.ts';
 import { recordedMetrics } from './testing/recorded-metrics.ts';
+import { waitFor } from './testing/wait.ts';
 import type { InboxHandler, InboxMode } from './types.ts';
 import { createWorker } from './worker.ts';
 
@@ -51,14 +52,6 @@ const count = async (table: string, where = '1 = 1') => {
   );
   return row!.n;
 };
-
-async function waitFor(condition: () => Promise<boolean> | boolean, what: string, everyMs = 5): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`Waited 10 s for ${what}.`);
-    await new Promise((resolve) => setTimeout(resolve, everyMs));
-  }
-}
 
 /** The server renews this table only when nobody has read it for 100 ms. */
 const somebodyWaits = async () => {
@@ -157,7 +150,7 @@ describe('an inbox on MySQL', () => {
       async handleBatch(tx, events) {
         await writesEffects.handleBatch!(tx, events);
         begun = true;
-        await waitFor(async () => overtaken || (await somebodyWaits()), 'the second consumer to wait', 150);
+        await waitFor('the second consumer to wait', async () => overtaken || (await somebodyWaits()), 150);
       },
     });
     const two = member({
@@ -167,7 +160,7 @@ describe('an inbox on MySQL', () => {
       },
     });
     const running = one.process([testEvent('1', first)]);
-    await waitFor(() => begun, 'the first consumer to begin');
+    await waitFor('the first consumer to begin', () => begun);
     await two.process([testEvent('1', second)], 1n);
     await running;
     expect(await database.effects()).toEqual(expected);
@@ -183,7 +176,7 @@ describe('an inbox on MySQL', () => {
       async handleBatch(tx, events) {
         await tx.write('UPDATE pair SET hits = hits + 1 WHERE id = ?', [mine]);
         reached.add(mine);
-        await waitFor(() => reached.size === 2, 'both to hold a row');
+        await waitFor('both to hold a row', () => reached.size === 2);
         await tx.write('UPDATE pair SET hits = hits + 1 WHERE id = ?', [others]);
         await writesEffects.handleBatch!(tx, events);
       },

@@ -13,6 +13,15 @@ import { JsonSchemaValidator } from './validation/validator.ts';
  */
 const config = loadConfig(process.env);
 const reporter = new OpsMetricsReporter();
+const transporter = new KafkaTransporter({
+  connection: kafkaConnectionOf(config, required(config, 'kafkaBrokers')),
+});
+const ops = {
+  host: config.opsHost,
+  port: config.opsPort,
+  reporter,
+  details: () => ({ transporter: transporter.health() }),
+};
 
 const brokerOptions: BrokerOptions = {
   namespace: config.namespace,
@@ -26,7 +35,7 @@ const brokerOptions: BrokerOptions = {
       formatter: 'short',
     },
   },
-  transporter: new KafkaTransporter({ connection: kafkaConnectionOf(config, required(config, 'kafkaBrokers')) }),
+  transporter,
   validator: new JsonSchemaValidator(),
   requestTimeout: config.requestTimeoutMs,
   retryPolicy: { enabled: true, retries: 3, delay: 100, factor: 2, maxDelay: 1000, check: surelyDidNotRun },
@@ -37,7 +46,7 @@ const brokerOptions: BrokerOptions = {
   registry: { strategy: 'RoundRobin', preferLocal: true },
   // the typings only know the built-in names, the code takes instances
   metrics: { enabled: true, reporter: [reporter as never] },
-  middlewares: [opsPort({ host: config.opsHost, port: config.opsPort, reporter })],
+  middlewares: [opsPort(ops)],
 };
 
 /** At `info`, what the framework says about its own start is left out: what a node does and meets is of interest. */

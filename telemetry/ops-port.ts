@@ -9,6 +9,8 @@ export interface OpsPortOptions {
   /** 0 takes a free one; the port that was taken is `broker.metadata.opsPort`. */
   port: number;
   reporter: OpsMetricsReporter;
+  /** Shown beside the checks of `/health/ready`, without a say in them. */
+  details?(): Record<string, unknown>;
 }
 
 /**
@@ -21,7 +23,7 @@ export function opsPort(options: OpsPortOptions): Middleware {
     name: 'OpsPort',
     async starting(broker: ServiceBroker) {
       server = createServer((request, response) => {
-        answer(broker, options.reporter, request.url ?? '/', response).catch((error) => {
+        answer(broker, options, request.url ?? '/', response).catch((error) => {
           broker.logger.error('The ops port failed to answer', error);
           send(response, 500, { error: 'INTERNAL' });
         });
@@ -39,7 +41,12 @@ export function opsPort(options: OpsPortOptions): Middleware {
   };
 }
 
-async function answer(broker: ServiceBroker, reporter: OpsMetricsReporter, url: string, response: ServerResponse) {
+async function answer(
+  broker: ServiceBroker,
+  { reporter, details }: OpsPortOptions,
+  url: string,
+  response: ServerResponse,
+) {
   switch (url.split('?')[0]) {
     case '/metrics':
       response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(reporter.text());
@@ -49,7 +56,12 @@ async function answer(broker: ServiceBroker, reporter: OpsMetricsReporter, url: 
       return;
     case '/health/ready': {
       const { ready, checks } = await readinessOf(broker);
-      send(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', nodeId: broker.nodeID, checks });
+      send(response, ready ? 200 : 503, {
+        status: ready ? 'ready' : 'not ready',
+        nodeId: broker.nodeID,
+        checks,
+        ...details?.(),
+      });
       return;
     }
     default:

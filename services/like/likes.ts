@@ -1,14 +1,9 @@
 import sequelizePackage, { type Sequelize, type Transaction } from 'sequelize';
 import type { OutboxTransaction } from '../../mixins/outbox.ts';
+import { decideLikes, type LikeChange, type LikeWish } from './decide.ts';
 import * as statements from './statements.ts';
 
-const { QueryTypes, UniqueConstraintError } = sequelizePackage;
-
-/** One user and one article. */
-export interface LikeKey {
-  articleId: string;
-  userId: string;
-}
+const { QueryTypes } = sequelizePackage;
 
 export interface LikeStatus {
   articleId: string;
@@ -17,76 +12,88 @@ export interface LikeStatus {
   liked: boolean;
 }
 
-/** What likes can do, on one database. Changes run in a transaction that carries their events. */
+/** What likes can do, on one database. */
 export class Likes {
   readonly #sequelize: Sequelize;
+  readonly #now: () => Date;
 
-  constructor(sequelize: Sequelize) {
+  constructor(sequelize: Sequelize, now: () => Date = () => new Date()) {
     this.#sequelize = sequelize;
+    this.#now = now;
   }
 
-  /** Changes nothing and publishes nothing where the user likes the article already. */
-  async like(tx: OutboxTransaction, key: LikeKey): Promise<LikeStatus> {
+  /**
+   * Carries out wishes about one article, in their order and in one transaction, and answers each. `publish` is called for
+   * each change with the number of its wish; wishes that change nothing publish nothing.
+   */
+  async carryOut(
+    tx: OutboxTransaction,
+    articleId: string,
+    wishes: readonly LikeWish[],
+    publish: (wish: number, type: string, payload: object) => Promise<void>,
+  ): Promise<LikeStatus[]> {
     const { transaction } = tx;
-    const status = { articleId: key.articleId, count: 0, liked: true };
-    try {
-      await this.#sequelize.query(statements.insertLike, { replacements: { ...key }, transaction });
-    } catch (error) {
-      if (!(error instanceof UniqueConstraintError)) throw error;
-      return this.#withCount(status, transaction);
-    }
-    await this.#sequelize.query(statements.countUp, { replacements: { ...key }, transaction });
-    tx.publish('ArticleLiked', key.articleId, async () => {
-      const likedAt = await this.#fill(status, transaction);
-      return { ...key, likedAt, articleLikeCount: status.count };
-    });
-    return status;
-  }
-
-  /** Changes nothing and publishes nothing where the user does not like the article. */
-  async unlike(tx: OutboxTransaction, key: LikeKey): Promise<LikeStatus> {
-    const { transaction } = tx;
-    const status = { articleId: key.articleId, count: 0, liked: false };
-    const deleted = await this.#sequelize.query(statements.deleteLike, {
-      replacements: { ...key },
-      type: QueryTypes.BULKDELETE,
+    const [locked] = await this.#sequelize.query(statements.lockCount, {
+      replacements: { articleId },
+      type: QueryTypes.INSERT,
       transaction,
     });
-    if (deleted === 0) return this.#withCount(status, transaction);
-    await this.#sequelize.query(statements.countDown, { replacements: { ...key }, transaction });
-    tx.publish('ArticleUnliked', key.articleId, async () => {
-      const unlikedAt = await this.#fill(status, transaction);
-      return { ...key, unlikedAt, articleLikeCount: status.count };
-    });
-    return status;
+    const before = Number(locked);
+    const users = [...new Set(wishes.map((wish) => wish.userId))];
+    const decision = decideLikes(before, await this.#likers(articleId, users, transaction), wishes);
+    await this.#write(articleId, decision, transaction);
+    if (decision.count !== before) {
+      await this.#sequelize.query(statements.writeCount, {
+        replacements: { articleId, count: decision.count },
+        type: QueryTypes.UPDATE,
+        transaction,
+      });
+    }
+    for (const change of decision.changes) {
+      await publish(change.wish, change.liked ? 'ArticleLiked' : 'ArticleUnliked', this.#payload(articleId, change));
+    }
+    return wishes.map(({ liked }, index) => ({ articleId, count: decision.counts[index]!, liked }));
   }
 
   /** The count, and whether this user (null: nobody) is among those who like it. */
   async status(articleId: string, userId: string | null): Promise<LikeStatus> {
-    const [status, found] = await Promise.all([
-      this.#withCount({ articleId, count: 0, liked: false }),
-      userId === null ? [] : this.#select<object>(statements.readLike, { articleId, userId }),
+    const [rows, likers] = await Promise.all([
+      this.#select<{ count: string }>(statements.readCount, { articleId }),
+      userId === null ? new Set<string>() : this.#likers(articleId, [userId]),
     ]);
-    return { ...status, liked: found.length > 0 };
+    return { articleId, count: Number(rows[0]?.count ?? 0), liked: likers.size > 0 };
   }
 
-  async #withCount(status: LikeStatus, transaction?: Transaction): Promise<LikeStatus> {
-    await this.#fill(status, transaction);
-    return status;
+  #payload(articleId: string, { userId, liked, count }: LikeChange): object {
+    const time = liked ? { likedAt: this.#now() } : { unlikedAt: this.#now() };
+    return { articleId, userId, ...time, articleLikeCount: count };
   }
 
-  /**
-   * Reads the count into an answer that was given out already: within a transaction it is current only once the event's
-   * version line is locked, right before the commit. Answers the time of the reading.
-   */
-  async #fill(status: LikeStatus, transaction?: Transaction): Promise<Date> {
-    const [row] = await this.#select<{ count: string; now: Date }>(
-      statements.readCount,
-      { articleId: status.articleId },
-      transaction,
-    );
-    status.count = Number(row!.count);
-    return row!.now;
+  async #write(
+    articleId: string,
+    { added, removed }: { added: string[]; removed: string[] },
+    transaction: Transaction,
+  ): Promise<void> {
+    if (added.length > 0) {
+      const likedAt = this.#now();
+      await this.#sequelize.query(statements.insertLikes, {
+        replacements: { rows: added.map((userId) => [articleId, userId, likedAt]) },
+        type: QueryTypes.INSERT,
+        transaction,
+      });
+    }
+    if (removed.length > 0) {
+      await this.#sequelize.query(statements.deleteLikes, {
+        replacements: { articleId, userIds: removed },
+        type: QueryTypes.BULKDELETE,
+        transaction,
+      });
+    }
+  }
+
+  async #likers(articleId: string, userIds: readonly string[], transaction?: Transaction): Promise<Set<string>> {
+    const rows = await this.#select<{ userId: string }>(statements.readLikes, { articleId, userIds }, transaction);
+    return new Set(rows.map((row) => String(row.userId)));
   }
 
   #select<Row extends object>(sql: string, replacements: Record<string, unknown>, transaction?: Transaction) {

@@ -1,19 +1,20 @@
-/** A second like of the same user is the one duplicate key that is expected. */
-export const insertLike =
-  'INSERT INTO article_like (article_id, user_id, liked_at) VALUES (:articleId, :userId, UTC_TIMESTAMP(3))';
+/**
+ * Locks the article's count until the commit, whether or not anybody likes it yet; the count is the statement's insert id. All
+ * changes take this lock first, so what they read afterwards is current and stays so.
+ */
+export const lockCount = `
+INSERT INTO article_like_count (article_id, like_count) VALUES (:articleId, LAST_INSERT_ID(0))
+ON DUPLICATE KEY UPDATE like_count = LAST_INSERT_ID(like_count)`;
 
-export const deleteLike = 'DELETE FROM article_like WHERE article_id = :articleId AND user_id = :userId';
+export const writeCount = 'UPDATE article_like_count SET like_count = :count WHERE article_id = :articleId';
 
-/** The row stays locked until the commit, so likes of one article go one after the other from here on. */
-export const countUp = `
-INSERT INTO article_like_count (article_id, like_count) VALUES (:articleId, 1)
-ON DUPLICATE KEY UPDATE like_count = like_count + 1`;
+export const readCount = 'SELECT like_count AS count FROM article_like_count WHERE article_id = :articleId';
 
-export const countDown = 'UPDATE article_like_count SET like_count = like_count - 1 WHERE article_id = :articleId';
+/** Which of these users like the article. */
+export const readLikes =
+  'SELECT user_id AS userId FROM article_like WHERE article_id = :articleId AND user_id IN (:userIds)';
 
-/** A row even where nobody ever liked the article. */
-export const readCount = `
-SELECT COALESCE((SELECT like_count FROM article_like_count WHERE article_id = :articleId), 0) AS count,
-  UTC_TIMESTAMP(3) AS now`;
+export const deleteLikes = 'DELETE FROM article_like WHERE article_id = :articleId AND user_id IN (:userIds)';
 
-export const readLike = 'SELECT 1 AS found FROM article_like WHERE article_id = :articleId AND user_id = :userId';
+/** `rows`: lists of article, user and time. */
+export const insertLikes = 'INSERT INTO article_like (article_id, user_id, liked_at) VALUES :rows';

@@ -14,10 +14,14 @@ export interface AgedReport extends LagReport {
   ageMs: number;
 }
 
-/** What all projectors together say. `lagMs`: of what is known; null where nothing is. `complete`: no partition is missing. */
+/** What all projectors together say. */
 export interface ConsumerLag {
+  /** Of what is known; null where nothing is. */
   lagMs: number | null;
+  /** No partition is missing. */
   complete: boolean;
+  /** For how long Redis has not had what MySQL has; for lists that come from Redis. */
+  unwrittenMs: number;
 }
 
 const forgetMs = 60_000;
@@ -61,13 +65,14 @@ export function combineLag(
 ): ConsumerLag {
   const partitions = new Map<string, number>();
   let lagMs: number | null = null;
+  let unwrittenMs = 0;
   for (const report of reports) {
     if (report.ageMs > trustedMs) continue;
-    lagMs = Math.max(lagMs ?? 0, report.unwrittenMs);
+    unwrittenMs = Math.max(unwrittenMs, report.unwrittenMs);
     for (const [name, ms] of Object.entries(report.partitions)) {
       partitions.set(name, Math.max(partitions.get(name) ?? 0, ms));
-      lagMs = Math.max(lagMs, ms);
+      lagMs = Math.max(lagMs ?? 0, ms);
     }
   }
-  return { lagMs, complete: expected.every((name) => partitions.has(name)) };
+  return { lagMs, complete: expected.every((name) => partitions.has(name)), unwrittenMs };
 }

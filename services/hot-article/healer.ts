@@ -2,7 +2,8 @@ import { addDays, type Day } from '../../ranking/days.ts';
 import type { HotRow, Scoring } from './hot-row.ts';
 import { scoringId } from './hot-row.ts';
 import type { HotStore } from './hot-store.ts';
-import { clearMarks, purgeBefore, readMarks, readRows } from './hot-table.ts';
+import { clearMarks, countMarks, purgeBefore, readMarks, readRows } from './hot-table.ts';
+import type { HotMetrics } from './metrics.ts';
 import { RebuildError, type Rebuilder } from './rebuilder.ts';
 import type { Refresher } from './refresher.ts';
 import type { Sql } from './sql.ts';
@@ -14,6 +15,7 @@ export interface HealerOptions {
   rebuilder: Rebuilder;
   scoring: Scoring;
   hotDays: number;
+  metrics: HotMetrics;
   /** Time of day, ms. */
   nowMs(): number;
   /** Younger marks belong to whoever is just writing them to Redis. Default 2,000. */
@@ -26,6 +28,7 @@ const purgedAtOnce = 1000;
 /** So much is purged in a round at most; the rest has time. */
 const purgeSteps = 20;
 const purgeEveryMs = 600_000;
+const countEveryMs = 10_000;
 const settingName = 'scoring';
 const selectSetting = 'SELECT value FROM hot_setting WHERE name = ?';
 const writeSetting =
@@ -39,6 +42,7 @@ export class Healer {
   readonly #options: HealerOptions;
   #scoringIsRight = false;
   #nextPurgeMs = 0;
+  #nextCountMs = 0;
   #behindSinceMs: number | null = null;
   /** Revs of rows that Redis had a later one of at the last look. */
   #ahead = new Map<string, bigint>();
@@ -59,10 +63,13 @@ export class Healer {
       await this.#purgeRows();
       await this.#buildMissing();
       const whole = await this.#refreshDirty();
+      await this.#countDirty();
       this.#behindSinceMs = whole ? null : (this.#behindSinceMs ?? this.#options.nowMs());
     } catch (error) {
       this.#behindSinceMs ??= this.#options.nowMs();
       throw error;
+    } finally {
+      this.#options.metrics.gauge('hot.behind.ms', this.behindMs);
     }
   }
 
@@ -141,6 +148,13 @@ export class Healer {
     if (days.size === 0) return;
     this.#options.onInfo(`Redis is ahead of MySQL on ${[...days].join(', ')}: these lists are built anew.`);
     await this.#options.rebuilder.rebuild({ days: [...days] });
+  }
+
+  async #countDirty(): Promise<void> {
+    const { database, metrics, nowMs } = this.#options;
+    if (nowMs() < this.#nextCountMs) return;
+    this.#nextCountMs = nowMs() + countEveryMs;
+    metrics.gauge('hot.dirty.rows', await countMarks(database));
   }
 
   async #purgeRows(): Promise<void> {

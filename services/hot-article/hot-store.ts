@@ -33,13 +33,16 @@ export class HotStore {
     this.#hotDays = hotDays;
   }
 
-  /** Writes rows that have a day; deleted ones come off the lists. Answers in the order of the rows. */
-  async push(rows: readonly HotRow[]): Promise<PushAnswer[]> {
+  /**
+   * Writes rows that have a day; deleted ones come off the lists. Answers in the order of the rows. `building`: only to what is
+   * being built.
+   */
+  async push(rows: readonly HotRow[], to: 'all' | 'building' = 'all'): Promise<PushAnswer[]> {
     const answers: PushAnswer[] = [];
     for (let at = 0; at < rows.length; at += pushAtOnce) {
       const args = rows.slice(at, at + pushAtOnce).flatMap((row) => this.#pushed(row));
       answers.push(
-        ...((await this.#redis.hotPush(this.#keys.generations, this.#keys.prefix, ...args)) as PushAnswer[]),
+        ...((await this.#redis.hotPush(this.#keys.generations, this.#keys.prefix, to, ...args)) as PushAnswer[]),
       );
     }
     return answers;
@@ -109,7 +112,7 @@ export class HotStore {
    * true is the answer.
    */
   async forgetOtherServer(): Promise<boolean> {
-    const runId = /^run_id:(\S+)/m.exec(await this.#redis.info('server'))?.[1];
+    const runId = /^run_id:(\S+)/m.exec(await this.#serverInfo())?.[1];
     if (runId === undefined) return false;
     const { live, building } = await this.generations();
     if ((await this.#redis.hotSameServer(this.#keys.generations, runId)) !== 1) return false;
@@ -152,6 +155,15 @@ export class HotStore {
       card,
       String(this.#expiryOf(row.day)),
     ];
+  }
+
+  async #serverInfo(): Promise<string> {
+    try {
+      return await this.#redis.info('server');
+    } catch (error) {
+      if ((error as Error).name === 'ReplyError') return ''; // not allowed here: then restarts can't be told
+      throw error;
+    }
   }
 
   /** By UTC, with a day to spare for every time zone. */

@@ -300,12 +300,12 @@ describe('a flush of Redis', () => {
     const ids = await articlesWith([30, 20, 10]);
     const push = projector.store.push.bind(projector.store);
     let flushed = false;
-    projector.store.push = async (rows) => {
+    projector.store.push = async (rows, to) => {
       if (!flushed && rows.length > 0) {
         flushed = true;
         await harness.flush();
       }
-      return push(rows);
+      return push(rows, to);
     };
     await expect(projector.rebuild({})).rejects.toMatchObject({ code: 'REBUILD_INTERRUPTED' });
     expect(await fromRedis(harness, projector)).toBeNull();

@@ -8,6 +8,7 @@ import type { HotRow, Scoring } from './hot-row.ts';
 import { HotStore } from './hot-store.ts';
 import { countMarks } from './hot-table.ts';
 import { Loop } from './loop.ts';
+import { type HotMetrics, noMetrics } from './metrics.ts';
 import { project } from './project.ts';
 import { Rebuilder, type RebuildReport } from './rebuilder.ts';
 import { Refresher } from './refresher.ts';
@@ -23,6 +24,8 @@ export interface ProjectorOptions {
   hotDays: number;
   nodeId: string;
   logger: Logger;
+  /** Default: none. */
+  metrics?: HotMetrics;
   /** How far the consumer is, by `topic/partition`; partitions whose lag is not known are left out. */
   partitionLags(): Record<string, number>;
   /** Time of day, ms. Default: the system's. */
@@ -61,7 +64,7 @@ export class Projector {
     const nowMs = this.#nowMs;
     const warn = sparingly(5000, (what, error) => logger.warn(what, error));
     this.store = new HotStore(options.redis, options.keys, hotDays);
-    const parts = { store: this.store, database, scoring, hotDays, nowMs };
+    const parts = { store: this.store, database, scoring, hotDays, nowMs, metrics: options.metrics ?? noMetrics };
     this.rebuilder = new Rebuilder(parts);
     this.refresher = new Refresher({
       ...parts,

@@ -3,6 +3,7 @@ import { type Day, keptDays } from '../../ranking/days.ts';
 import { type HotRow, type Scoring, scored } from './hot-row.ts';
 import type { HotStore } from './hot-store.ts';
 import { lockExisting, readPage, writeChanged } from './hot-table.ts';
+import type { HotMetrics } from './metrics.ts';
 import type { Database } from './sql.ts';
 
 export interface RebuilderOptions {
@@ -10,6 +11,7 @@ export interface RebuilderOptions {
   database: Database;
   scoring: Scoring;
   hotDays: number;
+  metrics: HotMetrics;
   /** Time of day, ms. */
   nowMs(): number;
   /** Rows read and written at once. Default 500. */
@@ -72,6 +74,7 @@ export class Rebuilder {
       // the newest first: they are what is read most
       for (const day of [...(days ?? this.keptDays())].sort().reverse()) {
         const { articles, rescored } = await this.#buildDay(day, token);
+        this.#options.metrics.count('hot.rebuilds.total', 1);
         report.days.push({ day, articles });
         report.articles += articles;
         report.rescored += rescored;
@@ -104,7 +107,7 @@ export class Rebuilder {
       const { rows, count } = await this.#putRight(page);
       rescored += count;
       const ofDay = rows.filter((row) => row.day === day);
-      const answers = await store.push(ofDay);
+      const answers = await store.push(ofDay, 'building');
       if (answers.includes('missing')) throw interrupted(day);
       articles += ofDay.filter((row) => !row.deleted).length;
     }

@@ -1,8 +1,9 @@
 import { type Day, type Days, keptDays } from '../../ranking/days.ts';
 import { Circuit } from './circuit.ts';
 import type { HotRow } from './hot-row.ts';
-import type { HotStore } from './hot-store.ts';
+import type { HotStore, PushAnswer } from './hot-store.ts';
 import { clearMarks } from './hot-table.ts';
+import type { HotMetrics } from './metrics.ts';
 import type { Sql } from './sql.ts';
 
 export interface RefresherOptions {
@@ -10,6 +11,7 @@ export interface RefresherOptions {
   database: Sql;
   days: Days;
   hotDays: number;
+  metrics: HotMetrics;
   /** Time of day, ms. */
   nowMs(): number;
   /** A day has no generation in Redis: it has to be built. */
@@ -49,6 +51,7 @@ export class Refresher {
     try {
       return await this.#circuit.run(() => this.#push(rows));
     } catch (error) {
+      this.#options.metrics.count('hot.refresh.failures.total', 1);
       this.#options.onError('The hot lists in Redis could not be written; they are healed later', error);
       return null;
     }
@@ -60,7 +63,7 @@ export class Refresher {
   }
 
   async #push(rows: readonly HotRow[]): Promise<RefreshReport> {
-    const { store, days, hotDays, nowMs } = this.#options;
+    const { store, days, hotDays, metrics, nowMs } = this.#options;
     const kept = new Set(keptDays(days.dayOf(new Date(nowMs())), hotDays));
     const listed = rows.filter((row) => row.day !== null && kept.has(row.day));
     const answers = await store.push(listed);
@@ -84,6 +87,7 @@ export class Refresher {
           answer satisfies never;
       }
     }
+    for (const [answer, count] of countsOf(answers)) metrics.count('hot.refreshed.total', count, { answer });
     this.#clear(done);
     if (report.missing.size > 0) this.#options.onMissing();
     return report;
@@ -108,4 +112,10 @@ export class Refresher {
       }
     }
   }
+}
+
+function countsOf(answers: readonly PushAnswer[]): Map<PushAnswer, number> {
+  const counts = new Map<PushAnswer, number>();
+  for (const answer of answers) counts.set(answer, (counts.get(answer) ?? 0) + 1);
+  return counts;
 }

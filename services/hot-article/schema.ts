@@ -12,6 +12,7 @@ import { linear } from '../../ranking/formula.ts';
 import { actionParams } from '../../validation/fields.ts';
 import { validationError } from '../../validation/validator.ts';
 import type { Scoring } from './hot-row.ts';
+import { moleculerMetrics } from './metrics.ts';
 import { Projector } from './projector.ts';
 import { RebuildError } from './rebuilder.ts';
 import { openRedis, readyWithin } from './redis.ts';
@@ -133,6 +134,7 @@ function projectorParts(config: Config): Partial<ServiceSchema> {
         hotDays: config.hotDays,
         nodeId: this.broker.nodeID,
         logger: this.logger,
+        metrics: moleculerMetrics(this.broker),
         partitionLags: () => (this.inbox === undefined ? {} : knownLags(this.inboxStatus())),
       });
     },

@@ -4,7 +4,7 @@
  * Writes a set of articles to the live generation of their day and to the one being built, except where the stored rev is
  * newer. (Where one rev has two contents MySQL went back to a backup: what it says now counts.)
  *
- * ARGV: prefix, then for each article member, rev, day, board, score, card ('' takes it off the lists) and the time at which
+ * ARGV: prefix, `all` or `building` (the generation being built alone), then for each article member, rev, day, board, score, card ('' takes it off the lists) and the time at which
  * the day's keys expire. Answers for each `written`, `same`, `newer` (Redis has a newer rev) or `missing` (the day has no
  * generation, or its keys are gone: it has to be built).
  */
@@ -54,10 +54,11 @@ local function write(base, member, rev, board, score, card, expireAt)
 end
 
 local answers = {}
-for at = 2, #ARGV, 7 do
+local roles = ARGV[2] == 'building' and {'building:'} or {'building:', 'live:'}
+for at = 3, #ARGV, 7 do
   local day = ARGV[at + 2]
   local answer = 'missing'
-  for _, role in ipairs({'building:', 'live:'}) do
+  for _, role in ipairs(roles) do
     local base = baseOf(role, day)
     if base then
       answer = write(base, ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])

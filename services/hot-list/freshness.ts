@@ -1,4 +1,5 @@
 import type { ConsumerLag } from '../hot-article/consumer-lag.ts';
+import type { List } from './list-reader.ts';
 
 export interface FreshnessOptions {
   sources: readonly string[];
@@ -24,6 +25,13 @@ export interface Freshness {
   syncing: boolean;
 }
 
+/** What is known of all parts together. */
+export interface Knowledge {
+  lagMs: number | null;
+  complete: boolean;
+  unwrittenMs: number;
+}
+
 interface Known extends ConsumerLag {
   atMs: number;
 }
@@ -43,31 +51,39 @@ export class FreshnessGauge {
     this.#parts = [...options.sources.map((source) => `source ${source}`), consumer];
   }
 
-  async read(): Promise<Freshness> {
+  /** Asks, where the last answers are old. Waits for it only where they are too old to give, and not for long. */
+  async refresh(): Promise<void> {
     const { monotonicMs, everyMs, waitMs } = this.#options;
-    if (monotonicMs() - this.#askedAtMs >= everyMs) {
-      const hadAll = this.#parts.every((part) => this.#age(part) < 2 * everyMs);
-      const asked = this.#ask();
-      // only where the last answer is too old to give, and only the request that asks
-      if (!hadAll) await within(asked, waitMs);
-    }
-    return this.#current();
+    if (monotonicMs() - this.#askedAtMs < everyMs) return;
+    const hadAll = this.#parts.every((part) => this.#age(part) < 2 * everyMs);
+    const asked = this.#ask();
+    if (!hadAll) await within(asked, waitMs);
   }
 
-  #current(): Freshness {
-    const { trustedMs, syncingAboveMs } = this.#options;
-    let lagMs: number | null = null;
-    let complete = true;
+  /** How far a list from there is behind. */
+  of(from: List['from']): Freshness {
+    const { lagMs, complete, unwrittenMs } = this.#current();
+    const behindMs = from === 'redis' && unwrittenMs > 0 ? Math.max(lagMs ?? 0, unwrittenMs) : lagMs;
+    return {
+      lagMs: behindMs === null ? null : Math.round(behindMs),
+      syncing: !complete || (behindMs ?? 0) > this.#options.syncingAboveMs,
+    };
+  }
+
+  #current(): Knowledge {
+    const { trustedMs } = this.#options;
+    const all: Knowledge = { lagMs: null, complete: true, unwrittenMs: 0 };
     for (const part of this.#parts) {
       const known = this.#known.get(part);
       if (known === undefined || this.#age(part) > trustedMs) {
-        complete = false;
+        all.complete = false;
         continue;
       }
-      if (known.lagMs !== null) lagMs = Math.max(lagMs ?? 0, known.lagMs);
-      complete &&= known.complete;
+      if (known.lagMs !== null) all.lagMs = Math.max(all.lagMs ?? 0, known.lagMs);
+      all.complete &&= known.complete;
+      all.unwrittenMs = Math.max(all.unwrittenMs, known.unwrittenMs);
     }
-    return { lagMs: lagMs === null ? null : Math.round(lagMs), syncing: !complete || (lagMs ?? 0) > syncingAboveMs };
+    return all;
   }
 
   #ask(): Promise<unknown> {
@@ -87,7 +103,7 @@ export class FreshnessGauge {
       ...sources.map((source) =>
         ask(`source ${source}`, async () => {
           const lagMs = await sourceLag(source);
-          return { lagMs, complete: lagMs !== null };
+          return { lagMs, complete: lagMs !== null, unwrittenMs: 0 };
         }),
       ),
       ask(consumer, consumerLag),

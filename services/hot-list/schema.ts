@@ -14,11 +14,12 @@ import { Circuit } from '../hot-article/circuit.ts';
 import { combineLag, lagFromMysql, lagFromRedis } from '../hot-article/consumer-lag.ts';
 import { HotStore } from '../hot-article/hot-store.ts';
 import { readTop } from '../hot-article/hot-table.ts';
+import { type HotMetrics, moleculerMetrics } from '../hot-article/metrics.ts';
 import { openRedis, readyWithin } from '../hot-article/redis.ts';
 import { type Database, openDatabase } from '../hot-article/sql.ts';
 import { storeKeys } from '../hot-article/store-keys.ts';
 import { withDeadline } from './deadline.ts';
-import { FreshnessGauge } from './freshness.ts';
+import { type Freshness, FreshnessGauge } from './freshness.ts';
 import { HotListUnavailableError, type List, ListReader, type RankedItem } from './list-reader.ts';
 
 const maxLimit = 100;
@@ -57,6 +58,7 @@ interface HotListService extends Service {
   redisCircuit: Circuit;
   lists: ListReader;
   freshness: FreshnessGauge;
+  figures: HotMetrics;
 }
 
 /** A read of Redis takes under a millisecond; after this time MySQL is asked. */
@@ -93,7 +95,10 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
           const day = dayAsked(date);
           try {
             const query = { day, boardId: board ?? null, limit };
-            const [list, freshness] = await Promise.all([this.lists.read(query), this.freshness.read()]);
+            const [list] = await Promise.all([this.lists.read(query), this.freshness.refresh()]);
+            const freshness = this.freshness.of(list.from);
+            this.figures.count('hot.reads.total', 1, { from: list.from });
+            this.figures.gauge('hot.lag.ms', freshness.lagMs ?? -1);
             return answerOf(list, freshness, nowMs());
           } catch (error) {
             if (!(error instanceof HotListUnavailableError)) throw error;
@@ -113,6 +118,7 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
     },
 
     created(this: HotListService) {
+      this.figures = moleculerMetrics(this.broker);
       this.redis = openRedis(required(config, 'redisUrl'), {
         commandMs: redisCommandMs,
         onState: (state, error) => {
@@ -177,11 +183,7 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
   }
 }
 
-function answerOf(
-  { items, readAtMs, from }: List,
-  { lagMs, syncing }: { lagMs: number | null; syncing: boolean },
-  nowMs: number,
-): HotList {
+function answerOf({ items, readAtMs, from }: List, { lagMs, syncing }: Freshness, nowMs: number): HotList {
   const asOf = new Date(readAtMs).toISOString();
   if (from !== 'memory') return { items, asOf, syncing, lagMs };
   return { items, asOf, syncing: true, lagMs: Math.max(lagMs ?? 0, nowMs - readAtMs) };

@@ -194,6 +194,28 @@ describe('rows that are in the way', () => {
     }
   });
 
+  it('a cluster that refuses the commit as a deadlock: taken again', async () => {
+    let attempts = 0;
+    await producer.outbox.transaction(async (tx) => {
+      await comment(tx, '1');
+      if (attempts++ === 0) refuseCommit(tx.transaction);
+    });
+    expect(producer.retries).toEqual(['deadlock']);
+    expect((await producer.events()).map((event) => event.version)).toEqual([1]);
+    expect(await producer.pending()).toHaveLength(1);
+  });
+
+  it('a failure of another database is the body’s own affair', async () => {
+    let runs = 0;
+    const failure = Object.assign(new Error('deadlock elsewhere'), { errno: 1213 });
+    const attempt = producer.outbox.transaction(() => {
+      runs++;
+      throw failure;
+    });
+    await expect(attempt).rejects.toBe(failure);
+    expect(runs).toBe(1);
+  });
+
   it('a duplicate key is the body’s own affair', async () => {
     await producer.outbox.transaction(async (tx) => {
       const { transaction } = tx;
@@ -205,6 +227,18 @@ describe('rows that are in the way', () => {
     expect(await producer.events()).toHaveLength(1);
   });
 });
+
+/** The driver answers COMMIT as a cluster does whose certification fails. */
+function refuseCommit(transaction: Transaction): void {
+  type Query = (options: { sql: string }, done: (error: unknown) => void) => unknown;
+  const { connection } = transaction as unknown as { connection: { query: Query } };
+  const original = connection.query;
+  connection.query = (options, done) => {
+    if (options.sql !== 'COMMIT;') return original.call(connection, options, done);
+    done(Object.assign(new Error('Deadlock found'), { errno: 1213 }));
+    return { setMaxListeners: () => undefined };
+  };
+}
 
 function setLockWait(connection: unknown, seconds: number): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -33,6 +33,17 @@ export function mergeTokens(a: string, b: string): string {
   return encodeToken([...decodeToken(a), ...decodeToken(b)]);
 }
 
+/** Adds what was written to the token of a request (`ctx.meta`), beside what it has written before. */
+export function addToken(meta: unknown, entries: readonly TokenEntry[]): void {
+  const holder = meta as { consistencyToken?: string };
+  const made = encodeToken(entries);
+  try {
+    holder.consistencyToken = holder.consistencyToken ? mergeTokens(holder.consistencyToken, made) : made;
+  } catch {
+    holder.consistencyToken = made; // what was there was no token
+  }
+}
+
 function newest(entries: readonly TokenEntry[]): TokenEntry[] {
   const lines = new Map<string, TokenEntry>();
   for (const entry of entries) {

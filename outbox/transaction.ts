@@ -2,12 +2,15 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Sequelize, Transaction } from 'sequelize';
 import { DatabaseError } from '../database/errors.ts';
-import { type DatabaseFailure, databaseFailure, isTransient } from '../database/failures.ts';
+import { databaseFailure } from '../database/failures.ts';
+import { hasEnded, surelyUndone, undo } from './ending.ts';
 import { endedBySomebody, OutboxError } from './errors.ts';
 import { definitionOf, type EventRules } from './event.ts';
+import { backoffMs, givenUp, transientReason } from './retry.ts';
 import { type OutboxTransaction, type PayloadBuilder, Scope } from './scope.ts';
-import { encodeToken, mergeTokens, type TokenEntry } from './token.ts';
+import { addToken, type TokenEntry } from './token.ts';
 import { type TracedContext, traceparentOf } from './traceparent.ts';
+import { watchStatements } from './watch.ts';
 import { planEvent, type WrittenEvent, writeEvents } from './write.ts';
 
 export interface OutboxOptions extends EventRules {
@@ -33,14 +36,6 @@ export interface OutboxMetrics {
   unknownOutcome(): void;
 }
 
-/** Where the consistency token goes. */
-interface TokenContext extends TracedContext {
-  meta: { consistencyToken?: string };
-}
-
-const firstBackoffMs = 5;
-const lastBackoffMs = 200;
-
 const systemTime = { nowMs: () => performance.now(), sleep: (ms: number) => delay(ms), random: Math.random };
 
 /** Transactions that carry their events. One for each producer database of a process. */
@@ -54,7 +49,7 @@ export class Outbox {
   constructor(options: OutboxOptions) {
     this.#options = options;
     this.#time = options.time ?? systemTime;
-    this.#watchStatements(options.sequelize);
+    watchStatements(options.sequelize, (transaction) => this.#scopes.get(transaction));
   }
 
   /**
@@ -85,13 +80,12 @@ export class Outbox {
         scope = await this.#begin(context);
         return await this.#attempt(scope, work);
       } catch (error) {
-        const reason = transientReason(error);
-        if (reason === null || scope?.committed) throw error;
+        const reason = transientReason(error, scope ? scope.failure : null);
+        if (reason === null || (scope && (scope.committed || !scope.failure))) throw error;
         if (attempt >= maxAttempts || this.#time.nowMs() - startedMs >= retryForMs)
           throw givenUp(reason, attempt, error);
         this.#options.metrics?.retried(reason);
-        const capMs = Math.min(firstBackoffMs * 2 ** attempt, lastBackoffMs);
-        await this.#time.sleep(this.#time.random() * capMs);
+        await this.#time.sleep(backoffMs(attempt, this.#time.random()));
       }
     }
   }
@@ -214,9 +208,7 @@ export class Outbox {
         this.#options.logger.warn('A hook after a commit failed; the change is committed.', error);
         return;
       }
-      const failure = databaseFailure(error);
-      // The server answered that it undid the transaction.
-      if (failure === 'deadlock' || failure === 'lock-wait' || failure === 'snapshot') throw error;
+      if (surelyUndone(databaseFailure(error))) throw error;
       this.#options.metrics?.unknownOutcome();
       this.#options.nudge([...new Set(written.map((event) => event.bucket))]);
       throw new OutboxError(
@@ -268,28 +260,7 @@ export class Outbox {
         String(version),
       ],
     );
-    for (const context of contexts) if (context?.meta) addToken(context as TokenContext, entries);
-  }
-
-  /** Notices statements that fail in our transactions, also where the body catches the error, and the answer to COMMIT. */
-  #watchStatements(sequelize: Sequelize): void {
-    sequelize.addHook('beforeQuery', (options: unknown, query: unknown) => {
-      const { transaction } = options as { transaction?: Transaction };
-      const scope = transaction && this.#scopes.get(transaction);
-      if (!scope) return;
-      const watched = query as { run(sql: string, ...rest: unknown[]): Promise<unknown> };
-      const run = watched.run;
-      watched.run = async (sql, ...rest) => {
-        try {
-          const answer = await run.call(watched, sql, ...rest);
-          if (sql === 'COMMIT;') scope.committed = true;
-          return answer;
-        } catch (error) {
-          scope.statementFailed(error);
-          throw error;
-        }
-      };
-    });
+    for (const context of contexts) if (context?.meta) addToken(context.meta, entries);
   }
 }
 
@@ -301,29 +272,8 @@ export function outsideTransaction(type: string): OutboxError {
   );
 }
 
-/** What undid the transaction so that taking it again can help; null for everything else. */
-function transientReason(error: unknown): DatabaseFailure | null {
-  for (let at = error, depth = 0; at instanceof Object && depth < 5; at = (at as Error).cause, depth++) {
-    if (at instanceof OutboxError) return null;
-    const failure = databaseFailure(at);
-    if (isTransient(failure)) return failure;
-  }
-  return null;
-}
-
-function givenUp(reason: DatabaseFailure, attempts: number, cause: unknown): Error {
-  const message = `The transaction was given up after ${attempts} attempts, nothing was kept; the last ended by: ${(cause as Error).message}`;
-  return reason === 'connection-lost'
-    ? new DatabaseError('DATABASE_UNAVAILABLE', message, { retryable: true, cause })
-    : new OutboxError('TRANSACTION_CONFLICT', message, { retryable: true, cause });
-}
-
 function throwIfFailed(scope: Scope): void {
   if (scope.failure) throw scope.failure.error;
-}
-
-function hasEnded(transaction: Transaction): boolean {
-  return (transaction as { finished?: string }).finished !== undefined;
 }
 
 function notAwaited(): OutboxError {
@@ -331,28 +281,6 @@ function notAwaited(): OutboxError {
     'TRANSACTION_NOT_AWAITED',
     'A nested transaction() was still running when the outer body ended: await it. All of it was undone.',
   );
-}
-
-/** Rolls back, or throws the connection away where that cannot be said over it any more. */
-async function undo(transaction: Transaction, error: unknown): Promise<void> {
-  const open = transaction as unknown as { finished?: string; forceCleanup(): Promise<void> };
-  if (hasEnded(transaction)) return;
-  if (databaseFailure(error) === 'connection-lost') {
-    open.finished = 'rollback';
-    await open.forceCleanup().catch(() => undefined);
-    return;
-  }
-  await transaction.rollback().catch(() => undefined);
-}
-
-function addToken(context: TokenContext, entries: readonly TokenEntry[]): void {
-  const made = encodeToken(entries);
-  const known = context.meta.consistencyToken;
-  try {
-    context.meta.consistencyToken = known ? mergeTokens(known, made) : made;
-  } catch {
-    context.meta.consistencyToken = made; // what was there was no token
-  }
 }
 
 function foreignHandle(transaction: Transaction): OutboxTransaction {

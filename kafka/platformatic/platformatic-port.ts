@@ -1,6 +1,6 @@
-import { KafkaError } from '../errors.ts';
-import type { Consumer, KafkaConnection, ReadingKafkaPort } from '../port.ts';
+import type { KafkaConnection, ReadingKafkaPort } from '../port.ts';
 import { PlatformaticAdmin } from './admin.ts';
+import { PlatformaticConsumer } from './consumer.ts';
 import { PlatformaticPublisher } from './publisher.ts';
 import { PlatformaticReader } from './reader.ts';
 
@@ -10,8 +10,6 @@ export function createPlatformaticPort(connection: KafkaConnection): ReadingKafk
     publisher: (options) => new PlatformaticPublisher(connection, options),
     reader: (options) => new PlatformaticReader(connection, options),
     admin: () => new PlatformaticAdmin(connection),
-    consumer: (): Consumer => {
-      throw new KafkaError('KAFKA_BAD_ARGUMENT', 'this adapter has no group consumer yet', { retryable: false });
-    },
+    consumer: (options) => new PlatformaticConsumer(connection, options),
   };
 }

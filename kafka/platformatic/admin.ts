@@ -19,6 +19,9 @@ import { type TopicMetadata, Wire } from './wire.ts';
 
 const topicResource = 2;
 
+/** Leaders and coordinators settle within this time; who has to wait for a cluster that is away asks again. */
+const patienceMs = 3_000;
+
 export class PlatformaticAdmin implements Admin {
   readonly #wire: Wire;
   readonly #timeoutMs: number;
@@ -211,9 +214,9 @@ export class PlatformaticAdmin implements Admin {
     }
   }
 
-  /** Tries again, for the time of one request, where another try can help. */
+  /** Tries again for a while where another try can help. */
   async #patiently<Answer>(attempt: () => Promise<Answer>): Promise<Answer> {
-    const deadline = performance.now() + this.#timeoutMs;
+    const deadline = performance.now() + Math.min(this.#timeoutMs, patienceMs);
     for (let pauseMs = 20; ; pauseMs = Math.min(500, pauseMs * 2)) {
       if (this.#closed) throw new KafkaError('KAFKA_CLOSED', 'the admin is closed', { retryable: false });
       try {

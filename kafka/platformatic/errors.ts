@@ -70,6 +70,8 @@ const codes = new Map<number, [KafkaErrorCode, boolean]>([
   [20, ['KAFKA_NOT_ACKNOWLEDGED', true]], // stored by the leader, and by too few replicas
   [protocolCode.invalidProducerEpoch, ['KAFKA_FENCED', false]],
   [protocolCode.producerFenced, ['KAFKA_FENCED', false]],
+  [48, ['KAFKA_FENCED', false]], // invalid transaction state: it timed out, so the broker ended it
+  [protocolCode.invalidProducerIdMapping, ['KAFKA_FENCED', false]],
 ]);
 
 /** A broker that cannot do it now, or is not the one that can. */

@@ -1,7 +1,7 @@
-import { fetchV12, fetchV13, fetchV15, fetchV16, fetchV17 } from '@platformatic/kafka';
 import type { KafkaError } from '../errors.ts';
 import type { IncomingMessage, KafkaConnection, TopicPartition } from '../port.ts';
-import { answerWithErrors, errorOfProtocolCode, hasMoved, protocolCode, toKafkaError } from './errors.ts';
+import { errorOfProtocolCode, hasMoved, protocolCode, toKafkaError } from './errors.ts';
+import { type FetchAnswer, fetchOnce } from './fetch.ts';
 import { listOffsets } from './offsets.ts';
 import { partKey, placeOf } from './produce.ts';
 import { messagesOf } from './records.ts';
@@ -237,76 +237,35 @@ export class Fetcher {
   }
 
   async #fetch(leader: number, ready: Reading[], waitMs: number): Promise<void> {
-    const positions = new Map(ready.map((reading) => [reading, reading.position!]));
-    const answer = await answerWithErrors(
-      this.#data.request(leader, 'fetch', fetchVersions, (version) => this.#fetchArguments(version, ready, waitMs), {
-        deadlineMs: waitMs + this.#options.answerTimeoutMs,
-      }),
-    );
-    if (answer.errorCode !== 0) throw errorOfProtocolCode(answer.errorCode, `fetch from broker ${leader}`);
+    const { answerTimeoutMs, maxBytes, maxBytesPerPartition } = this.#options;
+    const places = ready.map(({ topic, partition, topicId, position }) => ({
+      topic,
+      partition,
+      topicId: topicId!,
+      position: position!,
+    }));
+    const deadlineMs = waitMs + answerTimeoutMs;
+    const answers = await fetchOnce(this.#data, leader, places, { waitMs, maxBytes, maxBytesPerPartition, deadlineMs });
     this.lastFetchMs = performance.now();
-    for (const { topicId, partitions } of answer.responses) {
-      for (const partition of partitions) {
-        const reading = ready.find(
-          (candidate) =>
-            candidate.partition === partition.partitionIndex &&
-            (candidate.topicId === topicId || candidate.topic === topicId),
-        );
-        // Taken away, or sent elsewhere, while the answer was on its way.
-        if (!reading || !this.#isCurrent(reading) || reading.paused || reading.position !== positions.get(reading))
-          continue;
-        if (partition.errorCode !== 0) await this.#refused(reading, leader, partition.errorCode);
-        else this.#received(reading, partition);
-      }
+    for (const [at, reading] of ready.entries()) {
+      const answer = answers.get(partKey(reading));
+      // Taken away, or sent elsewhere, while the answer was on its way.
+      const isStale = !this.#isCurrent(reading) || reading.paused || reading.position !== places[at]!.position;
+      if (!answer || isStale) continue;
+      if (answer.errorCode !== 0) await this.#refused(reading, leader, answer.errorCode);
+      else this.#received(reading, answer);
     }
     if (this.#all().every(({ healthy, paused }) => healthy || paused)) this.#report('reading', null);
   }
 
-  #fetchArguments(version: number, ready: Reading[], waitMs: number): unknown[] {
-    const topics = new Map<string, Reading[]>();
-    for (const reading of ready) {
-      const topic = topics.get(reading.topic);
-      if (topic) topic.push(reading);
-      else topics.set(reading.topic, [reading]);
-    }
-    const readCommitted = 1;
-    const noSession = [0, -1];
-    return [
-      waitMs,
-      1,
-      this.#options.maxBytes,
-      readCommitted,
-      ...noSession,
-      [...topics.values()].map((readings) => ({
-        // Up to version 12 topics go by name.
-        topicId: version <= 12 ? readings[0]!.topic : readings[0]!.topicId,
-        partitions: readings.map(({ partition, position }) => ({
-          partition,
-          currentLeaderEpoch: -1,
-          fetchOffset: position,
-          lastFetchedEpoch: -1,
-          partitionMaxBytes: this.#options.maxBytesPerPartition,
-        })),
-      })),
-      [],
-      '',
-    ];
-  }
-
-  #received(reading: Reading, partition: FetchedPartition): void {
+  #received(reading: Reading, answer: FetchAnswer): void {
     reading.healthy = true;
     reading.losses = 0;
     const { topic, position } = reading;
-    const { messages, next } = messagesOf(
-      topic,
-      reading.partition,
-      partition.records ?? [],
-      partition.abortedTransactions ?? [],
-      position!,
-    );
+    const { records, abortedTransactions, highWatermark } = answer;
+    const { messages, next } = messagesOf(topic, reading.partition, records, abortedTransactions, position!);
     if (next === position) return;
     reading.position = next;
-    const { highWatermark } = partition;
     const result = this.#options.onBatch({ topic, partition: reading.partition, messages, highWatermark, next });
     if (!result) return;
     reading.busy = true;
@@ -383,13 +342,6 @@ export class Fetcher {
     if (this.#stopped) for (const wake of [...this.#backoffs]) wake();
   }
 }
-
-const fetchVersions = [fetchV17.api, fetchV16.api, fetchV15.api, fetchV13.api, fetchV12.api];
-
-type FetchedPartition = Pick<
-  fetchV17.FetchResponsePartition,
-  'records' | 'abortedTransactions' | 'highWatermark' | 'errorCode'
->;
 
 /** 25 ms, doubled up to a second, with a spread of a quarter. */
 function backoffMs(attempt: number): number {

@@ -122,7 +122,7 @@ export class KafkaLink {
 
   async #join(): Promise<void> {
     const { port, inbox, all, topicConfig, replicationFactor, graceMs } = this.#options;
-    await ensureTopics(port, [inbox, all], { config: topicConfig, replicationFactor });
+    await ensureTopics(port, [inbox, all], { config: topicConfig, replicationFactor, signal: this.#stop.signal });
     if (this.#stop.signal.aborted) return;
     const reading = new Promise<void>((resolve) => {
       this.#onReading = resolve;

@@ -19,10 +19,12 @@ export function topicConfig({ retentionMs, maxPacketBytes }: { retentionMs: numb
 export async function ensureTopics(
   port: ReadingKafkaPort,
   topics: readonly string[],
-  options: { config: Readonly<Record<string, string>>; replicationFactor: number },
+  options: { config: Readonly<Record<string, string>>; replicationFactor: number; signal: AbortSignal },
 ): Promise<void> {
-  const { config, replicationFactor } = options;
+  const { config, replicationFactor, signal } = options;
   const admin = port.admin();
+  const abort = () => void admin.close();
+  signal.addEventListener('abort', abort);
   try {
     const missing: string[] = [];
     for (const topic of topics) {
@@ -36,6 +38,7 @@ export async function ensureTopics(
     if (missing.length === 0) return;
     await admin.createTopics(missing.map((topic) => ({ topic, partitions: 1, replicationFactor, config })));
   } finally {
+    signal.removeEventListener('abort', abort);
     await admin.close();
   }
 }

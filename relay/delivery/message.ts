@@ -1,26 +1,59 @@
-import { headersOf } from '../../events/envelope.ts';
+import { headerNames, headersOf } from '../../events/envelope.ts';
 import type { OutgoingMessage } from '../../kafka/port.ts';
 import type { Routed } from '../batch/pack.ts';
+import type { StoredEvent } from '../sources/store.ts';
 
-/** A stored event as a Kafka message: the key is the aggregate's id, the value the payload's bytes as they are stored. */
-export function messageOf(routed: Routed, source: string, incarnation: string): OutgoingMessage {
-  const { event, topic, partition } = routed;
-  return {
-    topic,
-    partition,
-    key: Buffer.from(event.aggregateId, 'utf8'),
-    value: event.payload,
-    headers: headersOf({
-      eventId: event.eventId,
-      source,
-      type: event.eventType,
-      schemaVersion: event.schemaVersion,
-      aggregateType: event.aggregateType,
-      aggregateId: event.aggregateId,
-      version: BigInt(event.version),
-      incarnation,
-      occurredAt: event.createdAt,
-      traceparent: event.traceparent,
-    }),
+/**
+ * Makes Kafka messages of a source's stored events: the key is the aggregate's id, the value the payload's bytes as they
+ * are stored, the headers those of `headersOf`. Most of an event's headers are the same for all of its type: those are
+ * made and encoded once.
+ */
+export function createMessages(source: string): (routed: Routed, incarnation: string) => OutgoingMessage {
+  let madeFor = '';
+  let templates = new Map<string, Readonly<Record<string, Buffer>>>();
+
+  const templateOf = (event: StoredEvent, incarnation: string): Readonly<Record<string, Buffer>> => {
+    if (madeFor !== incarnation) {
+      madeFor = incarnation;
+      templates = new Map();
+    }
+    const name = `${event.eventType} ${event.schemaVersion} ${event.aggregateType}`;
+    let template = templates.get(name);
+    if (!template) {
+      template = encoded(headersOf(envelope(event, source, incarnation)));
+      templates.set(name, template);
+    }
+    return template;
   };
+
+  return ({ event, topic, partition }, incarnation) => {
+    const headers: Record<string, string | Buffer> = {
+      ...templateOf(event, incarnation),
+      [headerNames.id]: event.eventId,
+      [headerNames.subject]: event.aggregateId,
+      [headerNames.time]: event.createdAt.toISOString(),
+      [headerNames.version]: event.version,
+    };
+    if (event.traceparent !== null) headers[headerNames.traceparent] = event.traceparent;
+    return { topic, partition, key: Buffer.from(event.aggregateId, 'utf8'), value: event.payload, headers };
+  };
+}
+
+function envelope(event: StoredEvent, source: string, incarnation: string): Parameters<typeof headersOf>[0] {
+  return {
+    eventId: event.eventId,
+    source,
+    type: event.eventType,
+    schemaVersion: event.schemaVersion,
+    aggregateType: event.aggregateType,
+    aggregateId: event.aggregateId,
+    version: BigInt(event.version),
+    incarnation,
+    occurredAt: event.createdAt,
+    traceparent: null,
+  };
+}
+
+function encoded(headers: Readonly<Record<string, string>>): Readonly<Record<string, Buffer>> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Buffer.from(value, 'utf8')]));
 }

@@ -50,6 +50,7 @@ export interface InboxService extends Service {
   /** What the consumer is doing and how far it is behind. */
   inboxStatus(): InboxStatus;
   inboxReadiness(): ReadinessCheck;
+  readiness(): ReadinessCheck[];
 }
 
 /**

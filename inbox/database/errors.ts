@@ -65,6 +65,13 @@ export class StatementTimeoutError extends Error {
   readonly retryable = true;
 }
 
+/** The settings of a new session were refused: nothing is wrong with what was to run in it. */
+export class SessionError extends Error {
+  override readonly name = 'SessionError';
+  readonly code = 'INBOX_SESSION';
+  readonly retryable = true;
+}
+
 export class PoolClosedError extends Error {
   override readonly name = 'PoolClosedError';
   readonly code = 'POOL_CLOSED';
@@ -103,6 +110,7 @@ export function isDuplicateKey(error: unknown): boolean {
 
 function faultOfOne(error: { code?: unknown; errno?: unknown; name?: unknown; fatal?: unknown }): DatabaseFault {
   if (error instanceof CommitUnknownError) return 'away';
+  if (error instanceof SessionError) return 'not-ready';
   const errno = typeof error.errno === 'number' ? error.errno : 0;
   if (conflicts.has(errno)) return 'conflict';
   if (away.has(errno)) return 'away';

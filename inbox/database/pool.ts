@@ -1,6 +1,6 @@
 import mysql, { type PoolConnection } from 'mysql2';
 import type { Database, DatabaseTransaction } from './database.ts';
-import { CommitUnknownError, faultOf, PoolClosedError } from './errors.ts';
+import { CommitUnknownError, faultOf, PoolClosedError, SessionError } from './errors.ts';
 import { run, Session } from './session.ts';
 
 export interface PoolOptions {
@@ -10,10 +10,14 @@ export interface PoolOptions {
   connections: number;
 }
 
-/** A stopped process loses its session, and with it its row locks, after `wait_timeout` seconds. */
+/**
+ * A stopped process loses its session, and with it its row locks, after `wait_timeout` seconds. Strict: a value that does not
+ * fit is an error, never cut.
+ */
 const prepareSession = [
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
-  'SET SESSION wait_timeout = 15, SESSION innodb_lock_wait_timeout = 5',
+  `SET SESSION wait_timeout = 15, innodb_lock_wait_timeout = 5, time_zone = '+00:00',
+   sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'`,
 ];
 
 /** A pool of mysql2 connections of the inbox's own. Connects when it is first used. */
@@ -31,21 +35,22 @@ export function openPool(options: PoolOptions): Database {
     charset: 'utf8mb4',
   });
   let closed = false;
-  const acquire = (): Promise<PoolConnection> => {
-    if (closed) return Promise.reject(new PoolClosedError('The pool of the inbox is closed.'));
-    return new Promise((resolve, reject) => {
-      pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)));
-    });
-  };
+  const prepared = new WeakMap<object, Promise<void>>();
   pool.on('connection', (connection) => {
     // A second error on a connection that the pool has already dropped must not end the process.
     connection.on('error', () => undefined);
-    for (const sql of prepareSession) {
-      connection.query(sql, (error) => {
-        if (error) connection.destroy();
-      });
-    }
+    const preparing = prepare(connection as unknown as PoolConnection);
+    preparing.catch(() => undefined);
+    prepared.set(connection, preparing);
   });
+  const acquire = async (): Promise<PoolConnection> => {
+    if (closed) throw new PoolClosedError('The pool of the inbox is closed.');
+    const connection = await new Promise<PoolConnection>((resolve, reject) => {
+      pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)));
+    });
+    await prepared.get(connection);
+    return connection;
+  };
   return {
     async transaction(work) {
       const connection = await acquire();
@@ -102,5 +107,14 @@ async function rollBack(connection: PoolConnection, failure: unknown): Promise<v
     connection.release();
   } catch {
     connection.destroy();
+  }
+}
+
+async function prepare(connection: PoolConnection): Promise<void> {
+  try {
+    for (const sql of prepareSession) await run(connection, { sql });
+  } catch (cause) {
+    connection.destroy();
+    throw new SessionError('A database session could not be prepared.', { cause });
   }
 }

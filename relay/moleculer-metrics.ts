@@ -6,7 +6,7 @@ export const relayMetricNames = {
   published: 'relay.events.published.total',
   publishFailures: 'relay.events.failed.total',
   deleted: 'relay.rows.deleted.total',
-  databaseErrors: 'relay.database.errors.total',
+  errors: 'relay.errors.total',
   batchSize: 'relay.batch.size',
   commitToAck: 'relay.commit.to.ack.ms',
   unsent: 'relay.rows.unsent',

@@ -122,6 +122,9 @@ export function checkOptions(given: RelayOptions): CheckedOptions {
     if (!source.store && !/^mysql:\/\/.+\/.+/.test(source.url)) {
       throw new RelayConfigError(`The url of source ${source.name} must be mysql://user:password@host:port/database.`);
     }
+    if (typeof source.topic === 'object' && source.topic.names.length === 0) {
+      throw wrong(`${source.name}.topic.names`, [], 'a list with at least one topic');
+    }
     if (source.partitions !== undefined) whole(`${source.name}.partitions`, source.partitions, 1, 100_000);
     if (source.buckets !== undefined) whole(`${source.name}.buckets`, source.buckets, 1, 1024);
   }

@@ -139,7 +139,6 @@ export function createRelay(given: RelayOptions): Relay {
 function topicRule(source: RelaySource, prefix: string): TopicRule {
   const { topic = `${prefix}.${source.name}` } = source;
   if (typeof topic === 'string') return { names: [topic], choose: () => topic };
-  if (topic.names.length === 0) throw new RelayConfigError(`The topic rule of ${source.name} names no topic.`);
   return { names: topic.names, choose: (event: StoredEvent) => topic.choose(event) };
 }
 

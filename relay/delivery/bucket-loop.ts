@@ -255,7 +255,7 @@ export class BucketLoop {
     const { log, source, term, metrics, clock } = this.#options;
     const code = (error as { code?: string } | null)?.code ?? 'UNEXPECTED';
     const message = error instanceof Error ? error.message : String(error);
-    metrics.add('databaseErrors', { ...this.#labels, reason: code }, 1);
+    metrics.add('errors', { ...this.#labels, reason: code }, 1);
     this.#lastError = { message, code, atMs: clock.wallMs() };
     // The first of a row of failures is news, the others are not.
     log[attempt === 1 ? 'warn' : 'debug'](`${source}.${term.bucket}: ${doing} (try ${attempt}): ${code} ${message}`);

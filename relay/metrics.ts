@@ -18,10 +18,10 @@ export const relayMetrics = {
     description: 'Events without an acknowledgement, by the error code; they are sent again',
   },
   deleted: { type: 'counter', labels: ['source'], description: 'Unsent rows deleted after their acknowledgement' },
-  databaseErrors: {
+  errors: {
     type: 'counter',
     labels: ['source', 'reason'],
-    description: 'Failed statements, by the error code',
+    description: 'Failed statements and steps, by the error code',
   },
   batchSize: { type: 'histogram', labels: ['source'], description: 'Events in a batch' },
   commitToAck: {

@@ -1,0 +1,3 @@
+import { createViewService } from './create.ts';
+
+export default createViewService();

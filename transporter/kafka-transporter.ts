@@ -286,21 +286,27 @@ export class KafkaTransporter extends Base {
   }
 
   #watch(): void {
-    if (this.connected) {
-      const discoverer = this.transit.discoverer as unknown as DiscovererInternals;
-      const { heartbeatInterval } = discoverer.opts;
-      // Moleculer looks once in a heartbeat time-out, so that a dead node could stay for twice that time.
-      if (heartbeatInterval > 0 && this.#phase === 'running') discoverer.checkRemoteNodes();
-      const heard = Math.max(this.#lastHeard ?? 0, this.#joinedSince ?? 0);
-      const silentMs = performance.now() - heard;
-      if (isDeaf(silentMs, heartbeatInterval * 1_000, this.#settings.deafAfterHeartbeats)) {
-        if (!this.#deaf)
-          this.logger.error(`Nothing was heard for ${Math.round(silentMs)} ms, not even this node itself`);
-        this.#deaf = true;
-        this.#link?.suspect(new KafkaError('KAFKA_UNAVAILABLE', 'nothing is heard', { retryable: true }));
-      }
-    }
+    if (this.connected && this.#phase === 'running') this.#listen();
     this.#metrics.update(this.health(), this.#queue.bytes);
+  }
+
+  /** Who is silent: another node, or Kafka? */
+  #listen(): void {
+    const discoverer = this.transit.discoverer as unknown as DiscovererInternals;
+    const heartbeatIntervalMs = discoverer.opts.heartbeatInterval * 1_000;
+    if (heartbeatIntervalMs <= 0) return;
+    const silentMs = performance.now() - Math.max(this.#lastHeard ?? 0, this.#joinedSince ?? 0);
+    if (isDeaf(silentMs, heartbeatIntervalMs, 1)) {
+      // Not even this node's own heartbeat came back: that says nothing about the others.
+      this.#forgiveSilence();
+    } else {
+      // Moleculer looks once in a heartbeat time-out, so that a dead node could stay for twice that time.
+      discoverer.checkRemoteNodes();
+    }
+    if (!isDeaf(silentMs, heartbeatIntervalMs, this.#settings.deafAfterHeartbeats)) return;
+    if (!this.#deaf) this.logger.error(`Nothing was heard for ${Math.round(silentMs)} ms, not even this node itself`);
+    this.#deaf = true;
+    this.#link?.suspect(new KafkaError('KAFKA_UNAVAILABLE', 'nothing is heard', { retryable: true }));
   }
 }
 

@@ -5,7 +5,7 @@ import { type EventEnvelope, headersOf } from '../../events/envelope.ts';
 import { createKafkajsPort } from '../../kafka/kafkajs/index.ts';
 import { partitionOf } from '../../kafka/partitioner.ts';
 import type { Admin, Publisher } from '../../kafka/port.ts';
-import { eventTopics, topicPartitions } from '../../migrations/topics.ts';
+import { ensureTopics, eventTopics, topicPartitions } from '../../migrations/topics.ts';
 import { addDays } from '../../ranking/days.ts';
 import { testServers } from '../../testing/servers.ts';
 import { JsonSchemaValidator } from '../../validation/validator.ts';
@@ -24,7 +24,7 @@ beforeAll(async () => {
   const kafka = createKafkajsPort({ brokers: testServers().kafkaBrokers, clientId: harness.namespace });
   admin = kafka.admin();
   publisher = kafka.publisher();
-  await admin.createTopics(eventTopics(harness.config.topicPrefix, boardSources));
+  await ensureTopics({ admin, topics: eventTopics(harness.config.topicPrefix, boardSources) });
 });
 afterAll(async () => {
   await Promise.all(brokers.map((broker) => broker.stop()));

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import moleculer, { type ServiceBroker } from 'moleculer';
 import type { Config } from '../../config/load.ts';
 import { boardSources } from '../../events/board.ts';
+import { TcpProxy } from '../../faults/proxy/proxy.ts';
 import { topicPartitions } from '../../migrations/topics.ts';
 import { addDays } from '../../ranking/days.ts';
 import { JsonSchemaValidator } from '../../validation/validator.ts';
@@ -13,6 +14,7 @@ import { type HotList, hotListService } from './schema.ts';
 let harness: Harness;
 let projector: Projector;
 const brokers: ServiceBroker[] = [];
+const proxies: TcpProxy[] = [];
 
 beforeAll(async () => {
   harness = await createHarness();
@@ -22,6 +24,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await Promise.all(brokers.map((broker) => broker.stop()));
+  await Promise.all(proxies.map((proxy) => proxy.refuse()));
   await harness.close();
 });
 
@@ -52,6 +55,26 @@ function tellLag(ms: number): Promise<void> {
     ),
   );
   return projector.store.publishLag('node-1', JSON.stringify({ partitions, unwrittenMs: 0 }), 60_000);
+}
+
+async function proxyTo(url: string): Promise<{ url: string; proxy: TcpProxy }> {
+  const target = new URL(url);
+  const proxy = await TcpProxy.start({ target: { host: target.hostname, port: Number(target.port) } });
+  proxies.push(proxy);
+  target.port = String(proxy.port);
+  return { url: target.href, proxy };
+}
+
+/** A list is given again for 20 ms. */
+const pastTheCache = () => new Promise((resolve) => setTimeout(resolve, 30));
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 15_000;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error('not within 15 s');
+    await tellLag(0);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 const top = (broker: ServiceBroker, params: object = {}) => broker.call<HotList, object>('hot-list.top', params);
@@ -142,7 +165,7 @@ describe('hot-list.top', () => {
     const hanging = await edge({ unsentMs: () => new Promise<number>(() => {}) });
     const startedMs = performance.now();
     expect(await top(hanging)).toMatchObject({ lagMs: 0, syncing: true });
-    expect(performance.now() - startedMs).toBeLessThan(400);
+    expect(performance.now() - startedMs).toBeLessThan(900); // the call itself has a second
   });
 
   it('answers from MySQL where Redis has no list', async () => {
@@ -159,12 +182,39 @@ describe('hot-list.top', () => {
   it('answers from MySQL, at once, where Redis is away', async () => {
     const answer = await top(broker, { limit: 100 });
     const blind = await edge({ config: { redisUrl: 'redis://127.0.0.1:1' } });
+    const startedMs = performance.now();
     for (let request = 0; request < 20; request++) {
-      const startedMs = performance.now();
+      await pastTheCache();
       expect((await top(blind, { limit: 100 })).items).toEqual(answer.items);
-      expect(performance.now() - startedMs).toBeLessThan(request === 0 ? 1000 : 250);
     }
+    expect(performance.now() - startedMs).toBeLessThan(3000);
     expect((await top(blind, { board: '1', limit: 2 })).items).toHaveLength(2);
+  });
+
+  it('answers where Redis, then MySQL too, accepts connections and never answers; from memory at last', async () => {
+    const redis = await proxyTo(harness.config.redisUrl!);
+    const mysql = await proxyTo(harness.config.mysqlUrl!);
+    const other = await edge({ config: { redisUrl: redis.url, mysqlUrl: mysql.url } });
+    const { items, asOf } = await top(other);
+    redis.proxy.set({ mode: 'half-open' });
+    const startedMs = performance.now();
+    for (let request = 0; request < 20; request++) {
+      await pastTheCache();
+      expect((await top(other)).items).toEqual(items);
+    }
+    // a time-out of 200 ms for each request would be 4,600
+    expect(performance.now() - startedMs).toBeLessThan(3000);
+
+    mysql.proxy.set({ mode: 'half-open' });
+    await pastTheCache();
+    const last = await top(other);
+    expect(last).toMatchObject({ items, syncing: true });
+    expect(Date.parse(last.asOf)).toBeGreaterThanOrEqual(Date.parse(asOf));
+    expect(last.lagMs).toBeGreaterThan(0);
+    for (let request = 0; request < 10; request++) expect((await top(other)).items).toEqual(items);
+
+    redis.proxy.set({ mode: 'pass' });
+    await until(async () => !(await top(other)).syncing);
   });
 
   it('knows the lag from MySQL where Redis is away for all', async () => {

@@ -55,7 +55,7 @@ export async function createHarness(): Promise<Harness> {
   const open = async (url = redisUrl) => {
     const client = openRedis(url, { commandMs: 2000, onState: () => {} });
     clients.push(client);
-    await readyWithin(client, url === redisUrl ? 5000 : 100);
+    await readyWithin(client, url.endsWith(':1') ? 100 : 5000);
     return client;
   };
   const redis = await open();

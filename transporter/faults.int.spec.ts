@@ -1,0 +1,174 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import type { Context } from 'moleculer';
+import { KafkaProxy } from '../faults/proxy/kafka-proxy.ts';
+import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
+import type { KafkaConnection, PartitionReaderOptions, ReadingKafkaPort } from '../kafka/port.ts';
+import { testServers, uniqueName } from '../testing/servers.ts';
+import type { KafkaTransporterOptions } from './options.ts';
+import { allMet, stopAll, type TestNode, testNode, until } from './testing/nodes.ts';
+import { TopicNames } from './topic-names.ts';
+
+const { kafkaBrokers } = testServers();
+const port = createPlatformaticPort({ brokers: kafkaBrokers, clientId: 'test' });
+
+/** Kafka's time-outs, short enough for a test. */
+const direct: KafkaTransporterOptions = { connection: { brokers: kafkaBrokers, requestTimeoutMs: 1_000 } };
+
+const closers: (() => Promise<unknown>)[] = [];
+const namespaces: string[] = [];
+
+afterAll(async () => {
+  for (const close of closers.reverse()) await close();
+  const admin = port.admin();
+  const prefixes = namespaces.map((namespace) => new TopicNames(`MOL-${namespace}`).all.slice(0, -'all'.length));
+  const own = (topic: string) => prefixes.some((prefix) => topic.startsWith(prefix));
+  await admin.deleteTopics((await admin.listTopics()).filter(own));
+  await admin.close();
+});
+
+/** A started pair: `worker` has the service, `caller` calls. The worker's options can be its own. */
+async function pair(workerOptions: KafkaTransporterOptions = direct, callerOptions: KafkaTransporterOptions = direct) {
+  const namespace = uniqueName('faults');
+  namespaces.push(namespace);
+  const handled: unknown[] = [];
+  const worker = testNode('worker', namespace, workerOptions);
+  const caller = testNode('caller', namespace, callerOptions);
+  worker.broker.createService({
+    name: 'echo',
+    actions: {
+      say(ctx: Context<{ text: string }>) {
+        handled.push(ctx.params.text);
+        return ctx.params.text;
+      },
+    },
+  });
+  const nodes = [worker, caller];
+  closers.push(() => stopAll(nodes));
+  await Promise.all(nodes.map(({ broker }) => broker.start()));
+  await allMet(nodes);
+  await caller.broker.waitForServices('echo', 10_000, 20);
+  const say = (text: string) => caller.broker.call('echo.say', { text });
+  return { namespace, worker, caller, handled, say, names: new TopicNames(`MOL-${namespace}`) };
+}
+
+async function proxied() {
+  const proxy = await KafkaProxy.start(kafkaBrokers);
+  closers.push(() => proxy.stop());
+  return { proxy, options: { ...direct, connection: { ...direct.connection, brokers: proxy.brokers } } };
+}
+
+const isAway = ({ transporter }: TestNode) => transporter.health().state === 'away';
+
+describe('the transporter under faults', () => {
+  it.concurrent('notices that Kafka’s answers are swallowed, and answers calls within 10 s of their return', async () => {
+    const { proxy, options } = await proxied();
+    const { worker, caller, say } = await pair(options, options);
+    expect(await say('before')).toBe('before');
+    proxy.set({ mode: 'swallow' });
+    await until(() => isAway(worker) && isAway(caller), 15_000, 'the nodes did not notice');
+    await expect(say('meanwhile')).rejects.toMatchObject({ type: 'KAFKA_UNAVAILABLE', code: 503 });
+    proxy.set({ mode: 'pass' });
+    await until(async () => (await say('after').catch(() => null)) === 'after', 10_000, 'calls were not answered');
+    expect(worker.transporter.health().deaf).toBe(false);
+  });
+
+  it.concurrent('takes short cuts of the connection without declaring Kafka away', async () => {
+    const { proxy, options } = await proxied();
+    const { caller, worker, say } = await pair(options, options);
+    for (let cut = 0; cut < 5; cut++) {
+      proxy.cut();
+      await until(async () => (await say(`${cut}`).catch(() => null)) === `${cut}`, 5_000, 'calls were not answered');
+    }
+    for (const { transporter } of [caller, worker]) expect(transporter.health().reconnects).toBe(0);
+  });
+
+  it.concurrent('has a node that vanishes gone from the registries within the heartbeat time-out and 2 s', async () => {
+    const { proxy, options } = await proxied();
+    const { caller } = await pair(options);
+    await proxy.refuse();
+    const vanishedMs = performance.now();
+    await until(() => caller.broker.registry.nodes.get('worker')?.available === false, 6_500, 'it stayed');
+    // Its last heartbeat is up to one and a half intervals old.
+    expect(performance.now() - vanishedMs).toBeGreaterThan(2_000);
+    await proxy.listen();
+    await until(() => caller.broker.registry.nodes.get('worker')?.available === true, 10_000, 'it did not come back');
+  });
+
+  it.concurrent('makes its inbox anew when somebody deletes it', async () => {
+    const { worker, say, names } = await pair();
+    const admin = port.admin();
+    await admin.deleteTopics([names.inbox('worker')]);
+    await admin.close();
+    await until(() => worker.transporter.health().reconnects === 1, 10_000, 'the worker did not join again');
+    await until(async () => (await say('again').catch(() => null)) === 'again', 10_000, 'calls were not answered');
+  });
+
+  it.concurrent('fails a packet for a node that has no inbox, and only that one', async () => {
+    const { caller, say } = await pair();
+    const ctx = { action: { name: 'echo.say' }, nodeID: 'nobody', options: {}, id: '1', params: {}, meta: {} };
+    await expect(caller.broker.transit!.request(ctx as never)).rejects.toMatchObject({ type: 'KAFKA_UNAVAILABLE' });
+    expect(await say('still')).toBe('still');
+    expect(caller.transporter.health().state).toBe('joined');
+  });
+
+  it.concurrent('does not carry out a request whose caller has given up long ago', async () => {
+    const { namespace, worker, handled, names, say } = await pair();
+    await say('now');
+    const publisher = port.publisher();
+    const request = (text: string, agoMs: number) => ({
+      topic: names.inbox('worker'),
+      partition: 0,
+      key: null,
+      value: Buffer.from(
+        JSON.stringify({
+          ver: '5',
+          sender: 'caller',
+          id: text,
+          action: 'echo.say',
+          params: { text },
+          meta: {},
+          level: 1,
+        }),
+      ),
+      headers: { type: 'REQ', from: 'caller', at: String(Date.now() - agoMs), ttl: '5000' },
+    });
+    await publisher.publish([request('old', 8_000), request('young', 4_000)]);
+    await publisher.close();
+    await until(() => handled.includes('young'), 5_000, `nothing arrived in ${namespace}`);
+    expect(handled).toEqual(['now', 'young']);
+    expect(worker.transporter.health().state).toBe('joined');
+  });
+
+  it.concurrent('finds out that it is deaf, says so, and hears again', async () => {
+    const ears = { closed: false };
+    const { worker, say } = await pair({ ...direct, deafAfterHeartbeats: 2, createPort: deafenable(ears) });
+    ears.closed = true;
+    await until(() => worker.transporter.health().deaf, 10_000, 'it did not notice');
+    expect(worker.transporter.health().lastHeardMs).toBeGreaterThan(2_000);
+    // Its reader says that all is well; only new ones hear again.
+    await until(() => isAway(worker), 10_000, 'it did not give the reader up');
+    ears.closed = false;
+    await until(async () => (await say('heard').catch(() => null)) === 'heard', 10_000, 'calls were not answered');
+    expect(worker.transporter.health()).toMatchObject({ state: 'joined', deaf: false, reconnects: 1 });
+  });
+});
+
+/** A port whose readers read, and tell nobody, while the ears are closed. A reader that was deaf once stays so. */
+function deafenable(ears: { closed: boolean }): (connection: KafkaConnection) => ReadingKafkaPort {
+  return (connection) => {
+    const real = createPlatformaticPort(connection);
+    return {
+      ...real,
+      reader(options: PartitionReaderOptions) {
+        let deaf = false;
+        return real.reader({
+          ...options,
+          onMessages(messages) {
+            deaf ||= ears.closed;
+            if (!deaf) return options.onMessages(messages);
+          },
+        });
+      },
+    };
+  };
+}

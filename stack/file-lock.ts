@@ -22,17 +22,17 @@ export async function withFileLock<T>(file: string, options: LockOptions, work: 
   let announced = false;
   while (!tryTake(file, token)) {
     const holder = readHolder(file);
-    if (holder === null) continue;
-    if (!isAlive(holder)) {
+    if (holder !== null && !isAlive(holder)) {
       removeStale(file, holder);
       continue;
     }
-    if (!announced) options.onWait?.(holder);
-    announced = true;
+    if (!announced && holder !== null) {
+      options.onWait?.(holder);
+      announced = true;
+    }
     if (performance.now() > deadline) {
-      throw new StackError('STACK_BUSY', `${file} is held by process ${holder.pid}, which does not finish.`, {
-        retryable: true,
-      });
+      const by = holder === null ? 'an unknown process' : `process ${holder.pid}`;
+      throw new StackError('STACK_BUSY', `${file} is held by ${by}, which does not finish.`, { retryable: true });
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

@@ -11,7 +11,7 @@ export async function mysqlVersion(url: string): Promise<string> {
     const [rows] = await connection.query('SELECT VERSION() AS version');
     return String((rows as { version: string }[])[0]!.version);
   } finally {
-    connection.destroy();
+    await connection.end().catch(() => {});
   }
 }
 
@@ -55,12 +55,11 @@ export async function redisVersion(url: string): Promise<string> {
   }
 }
 
-/** Resolves where the cluster answers and has so many brokers. Throws else. */
-export async function demandBrokers(
+/** host:port of the brokers that the cluster knows to be alive. Throws where it does not answer. */
+export async function liveBrokers(
   brokers: string[],
-  count: number,
   security: Partial<ConstructorParameters<typeof Kafka>[0]> = {},
-): Promise<void> {
+): Promise<string[]> {
   const admin = new Kafka({
     clientId: 'hotboard-stack',
     brokers,
@@ -73,7 +72,8 @@ export async function demandBrokers(
   try {
     await admin.connect();
     const cluster = await admin.describeCluster();
-    if (cluster.brokers.length < count) throw new Error(`${cluster.brokers.length} of ${count} brokers are there`);
+    if (cluster.brokers.length === 0) throw new Error('no broker is registered yet');
+    return cluster.brokers.map(({ host, port }) => `${host}:${port}`);
   } finally {
     await admin.disconnect().catch(() => {});
   }

@@ -79,7 +79,7 @@ async function fetchInto(
       `downloading ${artifacts.map(({ folder }) => folder).join(', ')} by Maven (about ${size} MB, once) to ${cache}`,
     );
     const startedAt = performance.now();
-    await fetchJars(artifacts, { mvn, env, log, staging });
+    await fetchJars(artifacts, { mvn, env, log, staging, cache });
     await Promise.all(artifacts.map((artifact) => install(cache, staging, artifact)));
     log(`downloaded and unpacked in ${Math.round((performance.now() - startedAt) / 1000)} s`);
   } finally {

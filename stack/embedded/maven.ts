@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { cp, rm } from 'node:fs/promises';
+import { access, constants, cp, mkdir, rm } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StackError } from '../errors.ts';
@@ -17,9 +18,9 @@ const reportEveryMs = 2000;
  */
 export async function fetchJars(
   artifacts: readonly Artifact[],
-  options: { mvn: string; env: NodeJS.ProcessEnv; log: Log; staging: string },
+  options: { mvn: string; env: NodeJS.ProcessEnv; log: Log; staging: string; cache: string },
 ): Promise<void> {
-  const { mvn, env, log, staging } = options;
+  const { mvn, env, log, staging, cache } = options;
   // Maven gets paths that survive any locale: the poms are copied, the staging folder is reached by a link.
   const work = createRunFolder();
   try {
@@ -34,12 +35,26 @@ export async function fetchJars(
       '--projects',
       artifacts.map(({ module }) => module).join(','),
       ...artifacts.flatMap(({ mavenProperties }) => mavenProperties),
+      ...(await ownRepository(cache)),
       `-Dhotboard.staging=${plainPath(staging, work, 'staging')}`,
       'dependency:copy-dependencies',
     ];
     await run(mvn, args, { env, log, cwd: join(work, 'poms') });
   } finally {
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Maven keeps what it fetched in the user's home; a user without a writable one gets a repository in the cache. */
+async function ownRepository(cache: string): Promise<string[]> {
+  try {
+    // Java asks the system for the home folder, not the variable HOME.
+    const repository = join(userInfo().homedir, '.m2', 'repository');
+    await mkdir(repository, { recursive: true });
+    await access(repository, constants.W_OK);
+    return [];
+  } catch {
+    return [`-Dmaven.repo.local=${join(cache, 'maven-repository')}`];
   }
 }
 

@@ -49,11 +49,13 @@ export async function chooseProviders(choice: Choice): Promise<Record<Product, P
     check: (product: Product) => Promise<Lack>,
   ): Promise<void> {
     const found = await Promise.all(wanted.map(check));
-    const missing = wanted.flatMap((product, index) => {
-      const lack = found[index];
+    const lacking = new Map<string, Product[]>();
+    for (const [index, product] of wanted.entries()) {
+      const lack = found[index] ?? null;
       if (lack === null) chosen[product] = provider;
-      return lack === null ? [] : [`${product}: ${lack}`];
-    });
+      else lacking.set(lack, [...(lacking.get(lack) ?? []), product]);
+    }
+    const missing = [...lacking].map(([lack, of]) => `${of.join(', ')}: ${lack}`);
     if (missing.length > 0) lacks.push(`${provider}: ${missing.join('; ')}`);
   }
 

@@ -7,7 +7,7 @@ import { choosePort, freePorts } from '../ports.ts';
 import { findProgram, output } from '../programs.ts';
 import type { StackSettings } from '../settings.ts';
 import type { Log, Product, StackConfig, StateServer } from '../types.ts';
-import { demandBrokers, mysqlVersion, patiently, redisVersion } from '../versions.ts';
+import { liveBrokers, mysqlVersion, patiently, redisVersion } from '../versions.ts';
 import type { Lack } from './choose.ts';
 
 export const composeFile = fileURLToPath(new URL('../../docker-compose.yml', import.meta.url));
@@ -188,7 +188,7 @@ async function versionOf(product: Product, urls: Record<Product, string>): Promi
     case 'redis':
       return redisVersion(urls.redis);
     case 'kafka':
-      await demandBrokers([urls.kafka], 1);
+      await liveBrokers([urls.kafka]);
       return composeImages().kafka.split(':')[1] ?? 'unknown';
   }
 }

@@ -1,6 +1,6 @@
 import { StackError } from '../errors.ts';
 import type { Product, StackConfig, StateServer } from '../types.ts';
-import { demandBrokers, mysqlVersion, patiently, redisVersion } from '../versions.ts';
+import { liveBrokers, mysqlVersion, patiently, redisVersion } from '../versions.ts';
 
 const patienceMs = 10_000;
 
@@ -51,13 +51,13 @@ async function versionOf(product: Product, named: string, config: StackConfig): 
     case 'redis':
       return redisVersion(named);
     case 'kafka':
-      await demandBrokers(config.kafkaBrokers!, 1, security(config));
+      await liveBrokers(config.kafkaBrokers!, security(config));
       // Brokers do not tell their release.
       return 'unknown';
   }
 }
 
-function security(config: StackConfig): Parameters<typeof demandBrokers>[2] {
+function security(config: StackConfig): Parameters<typeof liveBrokers>[1] {
   const {
     kafkaTls: ssl,
     kafkaSaslMechanism: mechanism,

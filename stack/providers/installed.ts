@@ -27,14 +27,27 @@ export async function findMariadb(env: NodeJS.ProcessEnv): Promise<Found<Mariadb
     };
   }
   const setting = (name: string) => new RegExp(`^${name}\\s+(/\\S*)`, 'm').exec(help)?.[1];
-  const basedir = setting('basedir') ?? dirname(dirname(realpathSync(mariadbd)));
-  const messages = setting('lc-messages-dir');
-  const shares = [messages, join(basedir, 'share/mysql'), join(basedir, 'share/mariadb'), join(basedir, 'share')];
+  // An unpacked server may name the place that it was built for.
+  const prefix = dirname(dirname(realpathSync(mariadbd)));
+  const folders = [setting('basedir') ?? prefix, prefix];
+  const shares = [
+    setting('lc-messages-dir'),
+    ...folders.flatMap((base) => [join(base, 'share/mysql'), join(base, 'share/mariadb'), join(base, 'share')]),
+  ];
   const share = shares.find((folder) => folder !== undefined && holdsSystemTables(folder));
   if (share === undefined)
     return { lacks: `the SQL files of ${mariadbd} are in none of ${shares.filter(Boolean).join(', ')}` };
   const series = version.join('.');
-  return { binaries: { provider: 'installed', mariadbd, basedir, share, series, expectedVersion: series } };
+  return {
+    binaries: {
+      provider: 'installed',
+      mariadbd,
+      basedir: dirname(dirname(share)),
+      share,
+      series,
+      expectedVersion: series,
+    },
+  };
 }
 
 function holdsSystemTables(folder: string): boolean {

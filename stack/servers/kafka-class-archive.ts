@@ -8,7 +8,7 @@ import { withFileLock } from '../file-lock.ts';
 import { createRunFolder, isPlainPath } from '../folders.ts';
 import { freePorts } from '../ports.ts';
 import type { Log, ServerCommand } from '../types.ts';
-import { demandBrokers } from '../versions.ts';
+import { liveBrokers } from '../versions.ts';
 import { type KafkaBinaries, prepareKafka } from './kafka.ts';
 
 /**
@@ -85,7 +85,7 @@ async function runUntilReady(server: ServerCommand, options: readonly string[], 
 }
 
 function answers(broker: string): Promise<boolean> {
-  return demandBrokers([broker], 1).then(
+  return liveBrokers([broker]).then(
     () => true,
     () => false,
   );

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { StackError } from '../errors.ts';
 import { plainPath } from '../folders.ts';
 import type { Provider, ServerName } from '../types.ts';
-import { demandBrokers } from '../versions.ts';
+import { liveBrokers } from '../versions.ts';
 import { logSize, type Places, type PreparedServer, readLog, serverEnvironment } from './server.ts';
 
 export interface KafkaBinaries {
@@ -99,7 +99,6 @@ export function prepareKafka(
 ): PreparedServer[] {
   const several = options.nodes.length > 1;
   const heap = several ? '256m' : '512m';
-  const brokers = options.nodes.map(({ port }) => `127.0.0.1:${port}`);
   return options.nodes.map((node) => {
     const name: ServerName = several ? `kafka-${node.id}` : 'kafka';
     const { places } = options;
@@ -149,7 +148,8 @@ export function prepareKafka(
         }
       },
       async probe() {
-        await demandBrokers([`127.0.0.1:${node.port}`], brokers.length);
+        const self = `127.0.0.1:${node.port}`;
+        if (!(await liveBrokers([self])).includes(self)) throw new Error(`${self} is not registered yet`);
         const versions = [...(await readLog(logFile, logStart, 1_000_000)).matchAll(/Kafka version: (\S+)/g)];
         return versions.at(-1)?.[1] ?? 'unknown';
       },

@@ -133,7 +133,7 @@ export class Elector {
 
   /** Reads the table, follows what it says, and answers what to take. */
   async #look(): Promise<number[]> {
-    const { store, clock, source, me, leaseMs, onTable, isBusy } = this.#options;
+    const { store, clock, source, me, leaseMs, log, onTable, isBusy } = this.#options;
     const readStartedMs = clock.monotonicMs();
     const table = await store.readLeases();
     onTable?.(table, readStartedMs);
@@ -143,6 +143,10 @@ export class Elector {
     for (const { bucket } of table.leases) if (!this.#held.has(bucket) && isBusy(bucket)) giving.add(bucket);
     const decision = decide({ source, me, table, giving, leaving: this.#leaving });
     this.#follow(decision.mine, (remainingMs) => trustedUntilMs(readStartedMs, remainingMs, leaseMs));
+    if (decision.release.length > 0) {
+      const why = this.#leaving ? 'stopping' : 'others have less than their share';
+      log.info(`${source}: giving back ${decision.release.join(', ')} (${why}).`);
+    }
     for (const bucket of decision.release) this.#giveBack(bucket);
     return decision.acquire;
   }
@@ -162,13 +166,17 @@ export class Elector {
       log.warn(`${source}.${term.bucket}: lost in term ${term.epoch}, ${this.#whoHas(term.bucket)}.`);
       onLost(term);
     }
+    const gained: Term[] = [];
     for (const lease of mine) {
       if (this.#held.has(lease.bucket) || this.#giving.has(lease.bucket) || this.#leaving) continue;
       const term = this.#termOf(lease, trustedUntil(lease.remainingMs));
       this.#held.set(lease.bucket, term);
-      log.info(`${source}.${term.bucket}: mine from now on, term ${term.epoch}.`);
+      gained.push(term);
       onGained(term);
     }
+    if (gained.length === 0) return;
+    const names = gained.map((term) => `${term.bucket} (term ${term.epoch})`).join(', ');
+    log.info(`${source}: mine from now on: ${names}.`);
   }
 
   #termOf(lease: Lease, trustedUntil: number): HeldTerm {
@@ -188,11 +196,10 @@ export class Elector {
     const term = this.#held.get(bucket);
     if (!term) return;
     this.#giving.add(bucket);
-    const why = this.#leaving ? 'stopping' : 'others have less than their share';
     finish(term)
       .then(() => store.release(me, bucket, term.epoch))
       .then(
-        () => log.info(`${source}.${bucket}: given back, term ${term.epoch} (${why}).`),
+        () => log.debug(`${source}.${bucket}: given back, term ${term.epoch}.`),
         (error) => this.#failed(error),
       )
       .finally(() => {

@@ -1,10 +1,13 @@
-import { randomUUID } from 'node:crypto';
+import { eventIdText, newEventId } from '../../outbox/event-id.ts';
 import type { Migration, MigrationContext } from '../migration.ts';
 
 /** Days that get a partition of their own at once; the janitor splits off more later. */
 const daysAhead = 14;
 
-/** One row: what the whole outbox agrees on. The incarnation tells a database made anew from the old one. */
+/**
+ * One row: what the whole outbox agrees on. The incarnation tells a database made anew from the old one; a UUIDv7, so that of
+ * two the later one is greater.
+ */
 const createMeta = `
 CREATE TABLE IF NOT EXISTS outbox_meta (
   id TINYINT UNSIGNED NOT NULL PRIMARY KEY,
@@ -106,7 +109,7 @@ export const outboxTables: Migration = {
       await context.query(sql);
     }
     await context.query(createOutbox(await firstPartitions(context)));
-    await context.query(insertMeta, [randomUUID(), context.buckets]);
+    await context.query(insertMeta, [eventIdText(newEventId()), context.buckets]);
     const [meta] = await context.query<{ buckets: number }>(readBuckets);
     for (let bucket = 0; bucket < meta!.buckets; bucket++) await context.query(insertLease, [bucket, bucket]);
   },

@@ -42,6 +42,8 @@ type GatewayInstance = Service & {
   open(): Promise<void>;
   close(): Promise<void>;
   fail(request: RoutedRequest, response: ServerResponse, error: unknown): void;
+  methodsAt(path: string): string[];
+  receive(request: RoutedRequest, response: ServerResponse): void;
   httpHandler(request: IncomingMessage, response: ServerResponse): void;
 };
 
@@ -50,8 +52,8 @@ const issueTokenParams = actionParams({
   roles: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z][a-z-]{0,31}$' }), { maxItems: 10 })),
 });
 
-/** A share of what a node has for its drain: after it, requests that are still open are cut off. */
-const drainShare = 0.6;
+/** A share of what a node has for its drain: after it, requests that are still open are cut off. Services need the rest. */
+const drainShare = 0.4;
 
 /**
  * The gateway: moleculer-web behind a server of its own (it listens only when all services of the node have started, and
@@ -187,6 +189,27 @@ export function gatewayService(config: Config): ServiceSchema {
         });
       },
 
+      /** What may be done at this path. */
+      methodsAt(this: GatewayInstance, path: string): string[] {
+        return this.aliases.filter((alias) => alias.re.test(path)).map((alias) => alias.method);
+      },
+
+      /** Before moleculer-web sees a request, which takes an OPTIONS for the method that it asks about, and no HEAD for a GET. */
+      receive(this: GatewayInstance, request: RoutedRequest, response: ServerResponse) {
+        if (isTooLarge(request)) {
+          request.resume();
+          return this.fail(request, response, { type: 'entity.too.large' });
+        }
+        if (request.method === 'OPTIONS') {
+          const methods = this.methodsAt(request.url?.split('?')[0] ?? '');
+          if (methods.length === 0) return this.fail(request, response, { type: 'NOT_FOUND' });
+          return answer(response, 204, undefined, { allow: methods.join(', ') });
+        }
+        // Node sends no body for it.
+        if (request.method === 'HEAD') request.method = 'GET';
+        this.httpHandler(request, response);
+      },
+
       /** In place of moleculer-web's: `fail` logs what is worth it. */
       errorHandler(this: GatewayInstance, request: RoutedRequest, response: ServerResponse, error: unknown) {
         this.fail(request, response, error);
@@ -195,14 +218,12 @@ export function gatewayService(config: Config): ServiceSchema {
       fail(this: GatewayInstance, request: RoutedRequest, response: ServerResponse, error: unknown) {
         const requestId = request.$ctx?.requestID ?? 'unknown';
         const failure = failureOf(error, requestId);
-        if (failure.status === 404 && failure.body.error.code === 'NOT_FOUND') {
-          const methods = this.aliases.filter((alias) => alias.re.test(request.parsedUrl ?? '')).map((a) => a.method);
-          if (methods.length > 0) {
-            const message = `This address has no ${request.method}; allowed: ${methods.join(', ')}.`;
-            const body = { error: { code: 'METHOD_NOT_ALLOWED', message, details: null } };
-            answer(response, 405, body, { allow: methods.join(', ') });
-            return;
-          }
+        const methods = failure.body.error.code === 'NOT_FOUND' ? this.methodsAt(request.parsedUrl ?? '') : [];
+        if (methods.length > 0) {
+          const message = `This address has no ${request.method}; allowed: ${methods.join(', ')}.`;
+          const body = { error: { code: 'METHOD_NOT_ALLOWED', message, details: null } };
+          answer(response, 405, body, { allow: methods.join(', ') });
+          return;
         }
         if (failure.unexpected) {
           this.logger.error(`${request.method} ${request.parsedUrl} failed (request id ${requestId})`, error);
@@ -215,11 +236,7 @@ export function gatewayService(config: Config): ServiceSchema {
       this.http = new HttpServer({
         host: config.httpHost,
         port: config.httpPort,
-        handler: (request, response) => {
-          if (!isTooLarge(request)) return this.httpHandler(request, response);
-          request.resume();
-          this.fail(request, response, { type: 'entity.too.large' });
-        },
+        handler: (request, response) => this.receive(request, response),
       });
       this.broker.middlewares.add({
         name: 'Gateway',

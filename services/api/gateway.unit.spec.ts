@@ -189,6 +189,21 @@ describe('the gateway', () => {
     });
   });
 
+  it('answers HEAD like GET without a body, and OPTIONS with what is allowed, doing nothing', async () => {
+    const head = await request('HEAD', '/v1/articles/1');
+    expect(head).toMatchObject({ status: 200, body: null });
+    expect(head.headers.get('content-length')).toBe(String(JSON.stringify({ id: '1' }).length));
+    expect((await fetch(`${base}/`, { method: 'HEAD' })).status).toBe(200);
+    const headers = { 'access-control-request-method': 'POST', origin: 'http://elsewhere.example' };
+    const options = await request('OPTIONS', '/v1/articles', {
+      headers: { ...headers, authorization: `Bearer ${token}` },
+    });
+    expect(options).toMatchObject({ status: 204, body: null });
+    expect(options.headers.get('allow')).toBe('POST');
+    expect(options.headers.get('access-control-allow-origin')).toBeNull();
+    expect(await request('OPTIONS', '/v1/nothing')).toMatchObject({ status: 404 });
+  });
+
   it('hides what went wrong inside behind the request id', async () => {
     const answer = await request('GET', '/v1/articles/2', { headers: { 'x-request-id': 'r-2' } });
     expect(answer).toMatchObject({ status: 500, body: { error: { code: 'INTERNAL', details: { requestId: 'r-2' } } } });

@@ -1,3 +1,4 @@
+import { HandlerError, isDatabaseError } from './database/errors.ts';
 import { dispatch } from './dispatch.ts';
 import { type Arrival, idsToLookUp, type Plan, planBatch, streamKey } from './plan.ts';
 import type { Poison } from './read.ts';
@@ -8,6 +9,9 @@ import type { InboxEvent, InboxHandlers, InboxMode, InboxTransaction } from './t
 export type Item = Arrival | Poison;
 
 export const isPoison = (item: Item): item is Poison => 'reason' in item;
+
+const isParkedPoison = (item: Item): item is Poison & Arrival =>
+  isPoison(item) && item.parked === true && item.event !== null;
 
 export interface ApplyOptions {
   store: InboxStore;
@@ -35,6 +39,8 @@ export interface Applied {
   counts: Plan['counts'];
   alarms: Plan['alarms'];
   poison: readonly Poison[];
+  /** Parked events whose turn has come; each is to be taken by itself. */
+  next: readonly Arrival[];
 }
 
 /**
@@ -43,36 +49,38 @@ export interface Applied {
  */
 export async function applyItems(options: ApplyOptions, request: ApplyRequest): Promise<Applied> {
   const { store, handlers, callHandler } = options;
-  const arrivals = request.items.filter((item): item is Arrival => !isPoison(item));
-  const given = request.items.filter(isPoison);
   return store.transaction(async (tx) => {
-    const plan = await planOf(tx, options, arrivals, request);
-    const poison = [...given, ...plan.refused.map((arrival) => overLimit(arrival, options.parkedLimit))];
+    const plan = await planOf(tx, options, request);
+    const poison = [
+      ...request.items.filter(isPoison),
+      ...plan.refused.map((arrival) => overLimit(arrival, options.parkedLimit)),
+    ];
     await tx.record(plan.recorded);
     for (const { handler, events } of dispatch(plan.applied, handlers)) {
-      await callHandler(() => callOne(handler, tx.handlerTransaction, events));
+      try {
+        await callHandler(() => callOne(handler, tx.handlerTransaction, events));
+      } catch (error) {
+        throw isDatabaseError(error) ? error : new HandlerError(error);
+      }
     }
     await tx.writeStreams(plan.changed);
     await tx.unpark(plan.unpark);
     await tx.park(plan.park);
     await tx.writeDeadLetters(poison);
     await tx.writeOffsets(request.positions);
-    return { events: plan.applied, counts: plan.counts, alarms: plan.alarms, poison };
+    return { events: plan.applied, counts: plan.counts, alarms: plan.alarms, poison, next: plan.next };
   });
 }
 
-async function planOf(
-  tx: StoreTransaction,
-  { mode, parkedLimit }: ApplyOptions,
-  arrivals: readonly Arrival[],
-  request: ApplyRequest,
-): Promise<Plan> {
-  const streams = await tx.lockStreams(newStreams(arrivals));
+async function planOf(tx: StoreTransaction, { mode, parkedLimit }: ApplyOptions, request: ApplyRequest): Promise<Plan> {
+  const arrivals = request.items.filter((item): item is Arrival => !isPoison(item));
+  const drop = request.items.filter(isParkedPoison);
+  const streams = await tx.lockStreams(newStreams([...arrivals, ...drop]));
   const withParked = mode === 'sequence' ? [...streams.values()].filter((stream) => stream.parked > 0) : [];
   const parked = withParked.length > 0 ? await tx.findParked(withParked) : new Map();
   const ids = idsToLookUp(arrivals, streams, request.lookUp);
   const seen = ids.length > 0 ? await tx.findSeen(ids) : new Set<string>();
-  return planBatch({ mode, arrivals, streams, seen, parked, parkedLimit, drain: request.drain });
+  return planBatch({ mode, arrivals, streams, seen, parked, parkedLimit, drain: request.drain, drop });
 }
 
 async function callOne(
@@ -88,7 +96,7 @@ async function callOne(
 }
 
 /** The first event of a stream in the batch says what its row begins with where there is none. */
-function newStreams(arrivals: readonly Arrival[]): NewStream[] {
+function newStreams(arrivals: readonly Pick<Arrival, 'event'>[]): NewStream[] {
   const streams = new Map<string, NewStream>();
   for (const { event } of arrivals) {
     const key = streamKey(event);

@@ -140,6 +140,13 @@ describe('an inbox on MySQL', () => {
     expect(await count('inbox_offset', 'next_offset = 4')).toBe(1);
   });
 
+  it('stores more poison at once than fits into one packet of the server', async () => {
+    const value = Buffer.alloc(500_000, 'x');
+    const { process } = member();
+    expect(await process(Array.from({ length: 24 }, () => ({ ...brokenMessage('1'), value })))).toBe(24n);
+    expect(await count('dead_letter', 'LENGTH(message_value) = 500000')).toBe(24);
+  });
+
   it.each([
     ['the newer one is first', 2, 1, ['1.2']],
     ['the older one is first', 1, 2, ['1.1', '1.2']],

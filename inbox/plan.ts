@@ -7,6 +7,8 @@ import type { InboxEvent, InboxMode } from './types.ts';
 export interface Arrival {
   readonly event: EventEnvelope;
   readonly message: IncomingMessage;
+  /** True where it comes from the parked ones. */
+  readonly parked?: boolean;
 }
 
 /** What a stream is named by in maps: see `streamKey`. */
@@ -41,6 +43,8 @@ export interface PlanInput {
   parkedLimit: number;
   /** Whether parked events are applied at once when their turn comes. */
   drain: boolean;
+  /** Parked events that leave without being applied: they go to the dead letters. */
+  drop?: readonly Arrival[];
 }
 
 export interface Plan {
@@ -54,6 +58,8 @@ export interface Plan {
   park: Arrival[];
   /** To remove from the parked ones: applied now, or passed by. */
   unpark: Arrival[];
+  /** Parked events whose turn has come but which were not to be applied now. */
+  next: Arrival[];
   /** Too early, and no room to park them. */
   refused: Arrival[];
   counts: Record<Decision, number>;
@@ -88,6 +94,12 @@ export function planBatch(input: PlanInput): Plan {
   const alarms: Plan['alarms'] = [];
   const counts: Plan['counts'] = { applied: 0, duplicate: 0, stale: 0, gap: 0 };
 
+  for (const { event } of input.drop ?? []) {
+    const ofStream = waiting.get(streamKey(event));
+    const arrival = ofStream?.get(versionName(event.incarnation, event.version));
+    if (ofStream && arrival) leave(ofStream, arrival);
+  }
+
   const apply = (arrival: Arrival, key: StreamKey, state: StreamState) => {
     const { event, message } = arrival;
     counts.applied++;
@@ -109,7 +121,7 @@ export function planBatch(input: PlanInput): Plan {
     switch (decision) {
       case 'applied':
         apply(arrival, key, state);
-        if (input.drain) applyWaiting(key);
+        releaseWaiting(key);
         break;
       case 'duplicate':
         counts.duplicate++;
@@ -141,10 +153,11 @@ export function planBatch(input: PlanInput): Plan {
     park.add(arrival);
   }
 
-  function applyWaiting(key: StreamKey) {
+  /** Applies what waits for its turn, and lets go what the stream has passed. */
+  function releaseWaiting(key: StreamKey) {
     const ofStream = waiting.get(key);
     if (!ofStream) return;
-    for (;;) {
+    while (input.drain) {
       const state = current.get(key)!;
       const next = ofStream.get(versionName(state.incarnation, state.version + 1n));
       if (!next) break;
@@ -173,10 +186,25 @@ export function planBatch(input: PlanInput): Plan {
     changed,
     park: [...park],
     unpark: [...unpark],
+    next: nextOf(streams, current, waiting),
     refused,
     counts,
     alarms,
   };
+}
+
+function nextOf(
+  streams: PlanInput['streams'],
+  current: ReadonlyMap<StreamKey, StreamState>,
+  waiting: ReadonlyMap<StreamKey, ReadonlyMap<string, Arrival>>,
+): Arrival[] {
+  const next: Arrival[] = [];
+  for (const [key, ofStream] of waiting) {
+    const { incarnation, version } = current.get(key) ?? stateOf(streams, key);
+    const arrival = ofStream.get(versionName(incarnation, version + 1n));
+    if (arrival) next.push({ ...arrival, parked: true });
+  }
+  return next;
 }
 
 function changedStreams(

@@ -22,6 +22,8 @@ export interface Poison {
   readonly attempts: number;
   /** What could be read of it. */
   readonly event: EventEnvelope | null;
+  /** True where the event was parked and leaves that place. */
+  readonly parked?: boolean;
 }
 
 /** Longest texts that the inbox's tables hold, in bytes. */

@@ -2,8 +2,9 @@ import type { Catalogue } from '../events/catalogue.ts';
 import type { IncomingBatch, IncomingMessage, Logger } from '../kafka/port.ts';
 import { type Applied, type ApplyOptions, applyItems, type Item, isPoison } from './apply.ts';
 import { backoffMs, type Clock, pause } from './clock.ts';
-import { faultOf, KnownIdError } from './database/errors.ts';
+import { faultOf, HandlerError, KnownIdError } from './database/errors.ts';
 import type { InboxMetrics } from './metrics.ts';
+import type { Arrival } from './plan.ts';
 import { type Poison, readMessages } from './read.ts';
 import type { InboxStore, Position } from './store/store.ts';
 import type { AfterCommit, InboxHandlers, InboxMode } from './types.ts';
@@ -62,7 +63,7 @@ export function createWorker(options: WorkerOptions): BatchWorker {
       for (let at = 0; at < messages.length && !signal.aborted; at += options.batchSize) {
         const chunk = messages.slice(at, at + options.batchSize);
         try {
-          await take(readItems(chunk, options.catalogue), signal);
+          await takeWithParked(readItems(chunk, options.catalogue), signal);
         } catch (error) {
           if (next !== null && error instanceof InterruptedError) break;
           throw error;
@@ -74,19 +75,27 @@ export function createWorker(options: WorkerOptions): BatchWorker {
     },
   };
 
-  async function take(items: readonly Item[], signal: AbortSignal): Promise<void> {
+  /** What waited parked for these follows one by one, so that each answers for itself. */
+  async function takeWithParked(items: readonly Item[], signal: AbortSignal): Promise<void> {
+    const following = await take(items, signal);
+    for (let next = following.shift(); next; next = following.shift()) following.push(...(await take([next], signal)));
+  }
+
+  /** Answers the parked events whose turn has come. */
+  async function take(items: readonly Item[], signal: AbortSignal): Promise<Arrival[]> {
     let lookUp: 'possible' | 'all' = 'possible';
     let failures = 0;
     let attempts = 0;
     for (;;) {
       if (signal.aborted) throw new InterruptedError('The partition was taken away, or the inbox stops.');
       try {
-        await takeOnce(items, lookUp);
-        return;
+        const { next } = await takeOnce(items, lookUp);
+        return [...next];
       } catch (error) {
         if (error instanceof KnownIdError) {
           lookUp = 'all';
           retried('known-id', ++failures, error, items);
+          if (failures > 1) await pause(clock, backoffMs(failures, 10, 1000, options.random), signal);
           continue;
         }
         const fault = faultOf(error);
@@ -113,23 +122,23 @@ export function createWorker(options: WorkerOptions): BatchWorker {
     }
   }
 
-  async function halve(items: readonly Item[], signal: AbortSignal): Promise<void> {
+  async function halve(items: readonly Item[], signal: AbortSignal): Promise<Arrival[]> {
     const middle = Math.ceil(items.length / 2);
-    await take(items.slice(0, middle), signal);
-    await take(items.slice(middle), signal);
+    const first = await take(items.slice(0, middle), signal);
+    return [...first, ...(await take(items.slice(middle), signal))];
   }
 
   /** Puts an event whose handler failed in every attempt among the dead letters. Throws where it can't be stored there. */
-  async function bury(item: Item, attempts: number, error: unknown, signal: AbortSignal): Promise<void> {
+  async function bury(item: Item, attempts: number, error: unknown, signal: AbortSignal): Promise<Arrival[]> {
     if (isPoison(item)) throw error;
     const poison: Poison = { ...item, reason: 'handler', detail: inWords(error), attempts };
-    await take([poison], signal);
+    return take([poison], signal);
   }
 
-  async function takeOnce(items: readonly Item[], lookUp: 'possible' | 'all'): Promise<void> {
+  async function takeOnce(items: readonly Item[], lookUp: 'possible' | 'all'): Promise<Applied> {
     const positions = positionsAfter(items);
     const before = clock.monotonicMs();
-    const applied = await applyItems(applyOptions, { items, positions, lookUp, drain: true });
+    const applied = await applyItems(applyOptions, { items, positions, lookUp, drain: items.length > 1 });
     metrics.observe('inbox.batch.ms', clock.monotonicMs() - before);
     metrics.observe('inbox.batch.events', items.length);
     report(applied);
@@ -142,6 +151,7 @@ export function createWorker(options: WorkerOptions): BatchWorker {
         logger.error('inbox: afterCommit failed; the commit stands.', error);
       }
     }
+    return applied;
   }
 
   function report({ counts, alarms, poison }: Applied): void {
@@ -175,7 +185,7 @@ export function createWorker(options: WorkerOptions): BatchWorker {
     const { topic, partition, offset } = items[0]!.message;
     const what = `inbox: ${items.length} messages from ${topic}/${partition}/${offset} failed (${reason}, ${failures})`;
     if (reason === 'conflict') logger.info(`${what}: ${inWords(error)}`);
-    else logger.warn(`${what}:`, error);
+    else logger.warn(`${what}:`, error instanceof HandlerError ? error.thrown : error);
   }
 }
 
@@ -209,6 +219,7 @@ async function inTime(clock: Clock, limitMs: number, work: () => Promise<unknown
 }
 
 function inWords(error: unknown): string {
+  if (error instanceof HandlerError) return inWords(error.thrown);
   if (!(typeof error === 'object' && error !== null && 'message' in error)) return String(error);
   const { name, message, code } = error as { name?: string; message: unknown; code?: unknown };
   return `${name ?? 'Error'}${code === undefined ? '' : ` (${String(code)})`}: ${String(message)}`;

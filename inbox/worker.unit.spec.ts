@@ -7,7 +7,7 @@ import { recordedMetrics } from './testing/recorded-metrics.ts';
 import type { InboxEvent, InboxHandler, InboxHandlers, InboxMode } from './types.ts';
 import { createWorker, InterruptedError } from './worker.ts';
 
-const databaseError = (errno: number) => Object.assign(new Error(`error ${errno}`), { errno });
+const databaseError = (errno: number) => Object.assign(new Error(`error ${errno}`), { errno, sqlState: 'HY000' });
 const connectionLost = () => Object.assign(new Error('gone'), { code: 'PROTOCOL_CONNECTION_LOST', fatal: true });
 
 /** Writes what it gets as effects; `act` may throw. */
@@ -150,6 +150,16 @@ describe('the batch worker', () => {
     expect(store.state.effects).toEqual([]);
   });
 
+  it('does not wait for what a handler misses elsewhere', async () => {
+    const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', errno: -111 });
+    const handler = effectsHandler(() => {
+      throw refused;
+    });
+    const { process, letters } = setUp({ handlers: { '*': handler } });
+    expect(await process(batchOf(events(1)))).toBe(1n);
+    expect(letters()).toMatchObject([{ reason: 'handler', detail: 'Error (ECONNREFUSED): connect ECONNREFUSED' }]);
+  });
+
   it('applies an event whose handler fails twice and then works', async () => {
     let failures = 0;
     const handler = effectsHandler(() => {
@@ -262,6 +272,44 @@ describe('the batch worker of a sequence inbox', () => {
     expect(store.state.effects).toEqual(['1.1', ...names(4, '2')]);
     expect(letters()).toMatchObject([{ event: { aggregateId: '1', version: 2n } }]);
     expect([...store.state.parked.values()].map(({ event }) => Number(event.version))).toEqual([3, 4]);
+  });
+
+  it('blames a parked event for its own failure, not the one that filled the gap', async () => {
+    let broken = true;
+    const handler = effectsHandler((batch) => {
+      if (broken && batch.some((event) => event.version === 4n)) throw new Error('no fourth');
+    });
+    const { store, process, letters } = setUp({ mode: 'sequence', handlers: { '*': handler } });
+    await process(batchOf([3, 4, 5].map((version) => testEvent('1', version))));
+    await process(
+      batchOf([testEvent('1', 1), testEvent('2', 1), testEvent('1', 2)], { topic: 't', partition: 0, offset: 3n }),
+    );
+    expect(store.state.effects.toSorted()).toEqual(['1.1', '1.2', '1.3', '2.1']);
+    expect(letters()).toMatchObject([{ reason: 'handler', event: { version: 4n } }]);
+    expect([...store.state.parked.values()].map(({ event }) => Number(event.version))).toEqual([5]);
+    expect([...store.state.streams.values()].find(({ aggregateId }) => aggregateId === '1')).toMatchObject({
+      parked: 1,
+    });
+    broken = false;
+    await process(batchOf([testEvent('1', 4)]));
+    expect(store.state.effects.filter((what) => String(what).startsWith('1.'))).toEqual(names(5));
+    expect(store.state.parked.size).toBe(0);
+  });
+
+  it('takes up a parked event whose turn had come before a crash', async () => {
+    const { store, process, stop } = setUp({ mode: 'sequence' });
+    await process(batchOf([testEvent('1', 2), testEvent('1', 3)]));
+    store.fail = (step) => {
+      if (step === 'after commit') stop.abort();
+    };
+    await expect(process(batchOf([testEvent('1', 1)]))).rejects.toThrow('stops');
+    expect(store.state.effects).toEqual(['1.1']);
+    store.fail = () => {};
+    const again = setUp({ mode: 'sequence' });
+    Object.assign(again.store.state, store.state);
+    await again.process(batchOf([testEvent('1', 4)]));
+    expect(again.store.state.effects).toEqual(names(4));
+    expect(again.store.state.parked.size).toBe(0);
   });
 
   it('puts what it has no room to park among the dead letters', async () => {

@@ -92,16 +92,50 @@ export class KnownIdError extends Error {
   readonly retryable = true;
 }
 
+/** What a handler threw that is no error of the database: whatever it is, the event is to blame. */
+export class HandlerError extends Error {
+  override readonly name = 'HandlerError';
+  readonly code = 'INBOX_HANDLER';
+  readonly retryable = false;
+  readonly thrown: unknown;
+
+  constructor(thrown: unknown) {
+    super('The handler failed.');
+    this.thrown = thrown;
+  }
+}
+
+/**
+ * Whether an error, or what it was caused by, comes from the database: its number together with an SQL state, or Sequelize's
+ * name. A lost connection to something else that a handler talks to is none.
+ */
+export function isDatabaseError(error: unknown): boolean {
+  for (const each of chainOf(error)) {
+    const { errno, sqlState, name, fatal, code } = each;
+    if (typeof errno === 'number' && typeof sqlState === 'string') return true;
+    if (typeof name === 'string' && name.startsWith('Sequelize')) return true;
+    if (fatal === true && typeof code === 'string' && code.startsWith('PROTOCOL_')) return true;
+    if (each instanceof TransactionOverError) return true;
+  }
+  return false;
+}
+
 /** Follows `cause` and Sequelize's `original`, since a handler may have wrapped what the driver threw. */
 export function faultOf(error: unknown): DatabaseFault {
-  let current = error;
-  for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth++) {
-    const fault = faultOfOne(current as Record<string, unknown>);
+  for (const each of chainOf(error)) {
+    const fault = faultOfOne(each);
     if (fault !== 'other') return fault;
-    const { cause, original, parent } = current as { cause?: unknown; original?: unknown; parent?: unknown };
-    current = cause ?? original ?? parent;
   }
   return 'other';
+}
+
+function* chainOf(error: unknown): Generator<Record<string, unknown>> {
+  let current = error;
+  for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth++) {
+    const each = current as Record<string, unknown>;
+    yield each;
+    current = each.cause ?? each.original ?? each.parent;
+  }
 }
 
 export function isDuplicateKey(error: unknown): boolean {

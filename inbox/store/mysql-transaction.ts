@@ -10,6 +10,8 @@ import type { NewStream, Position, StoreTransaction } from './store.ts';
 
 /** Lists in one statement at most: MariaDB turns longer ones of 1,000 into a join with a temporary table. */
 const longestList = 500;
+/** Characters of one statement with messages at most: well below the 16 MiB that servers take by default. */
+const longestText = 4_000_000;
 
 /**
  * One transaction on the inbox's tables. Statements are put together here in place of the driver's placeholders: a batch has
@@ -84,19 +86,16 @@ export class MysqlStoreTransaction implements StoreTransaction {
   }
 
   async park(arrivals: readonly Arrival[]): Promise<void> {
-    if (arrivals.length === 0) return;
-    const rows = arrivals.map(({ event, message }) =>
-      [
-        ...this.#streamValues(event),
-        uuidLiteral(event.incarnation),
-        event.version,
-        ...messageValues(message),
-        literal(message.value),
-        literal(headersToText(message.headers)),
-        'UTC_TIMESTAMP(6)',
-      ].join(),
-    );
-    await this.#write(sql.park(rows.map((row) => `(${row})`).join()));
+    const rows = arrivals.map(({ event, message }) => [
+      ...this.#streamValues(event),
+      uuidLiteral(event.incarnation),
+      event.version,
+      ...messageValues(message),
+      literal(message.value),
+      literal(headersToText(message.headers)),
+      'UTC_TIMESTAMP(6)',
+    ]);
+    for (const part of partsBySize(rows)) await this.#write(sql.park(part));
   }
 
   async unpark(arrivals: readonly Arrival[]): Promise<void> {
@@ -110,23 +109,20 @@ export class MysqlStoreTransaction implements StoreTransaction {
   }
 
   async writeDeadLetters(poison: readonly Poison[]): Promise<void> {
-    if (poison.length === 0) return;
-    const rows = poison.map(({ message, reason, detail, attempts, event }) =>
-      [
-        this.#consumer,
-        ...messageValues(message),
-        literal(message.key),
-        literal(message.value),
-        literal(headersToText(message.headers)),
-        literal(reason),
-        literal(detail.slice(0, 10_000)),
-        attempts,
-        ...eventValues(event),
-        'UTC_TIMESTAMP(6)',
-        'UTC_TIMESTAMP(6)',
-      ].join(),
-    );
-    await this.#write(sql.writeDeadLetters(rows.map((row) => `(${row})`).join()));
+    const rows = poison.map(({ message, reason, detail, attempts, event }) => [
+      this.#consumer,
+      ...messageValues(message),
+      literal(message.key),
+      literal(message.value),
+      literal(headersToText(message.headers)),
+      literal(reason),
+      literal(detail.slice(0, 10_000)),
+      attempts,
+      ...eventValues(event),
+      'UTC_TIMESTAMP(6)',
+      'UTC_TIMESTAMP(6)',
+    ]);
+    for (const part of partsBySize(rows)) await this.#write(sql.writeDeadLetters(part));
   }
 
   /** One statement for each source and aggregate type, nearly always one in all: a range of the primary key, in its order. */
@@ -227,7 +223,7 @@ function parkedArrival(row: unknown[]): Arrival {
     value,
     headers: headersFromText(headers.toString()),
   };
-  return { event: envelopeOf(message), message };
+  return { event: envelopeOf(message), message, parked: true };
 }
 
 /** Streams of one source and aggregate type each, in the order given. */
@@ -244,4 +240,18 @@ function linesOf(streams: readonly Stream[]): Stream[][] {
 
 function* parts<Item>(items: readonly Item[]): Generator<readonly Item[]> {
   for (let at = 0; at < items.length; at += longestList) yield items.slice(at, at + longestList);
+}
+
+/** Rows as SQL text of a size that every server takes: they carry whole messages. */
+function* partsBySize(rows: readonly (string | number | bigint)[][]): Generator<string> {
+  let part = '';
+  for (const row of rows) {
+    const text = `(${row.join()})`;
+    if (part !== '' && part.length + text.length > longestText) {
+      yield part;
+      part = '';
+    }
+    part += part === '' ? text : `,${text}`;
+  }
+  if (part !== '') yield part;
 }

@@ -9,8 +9,9 @@ import type { LeaseTable, Term } from './lease/types.ts';
 import { abandonedBuckets, unownedSince } from './lease/unowned.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { RelayConfigError } from './options.ts';
+import { bucketStatuses, newest, noteOf } from './report.ts';
 import type { Backlog, SourceStore, StoredEvent } from './sources/store.ts';
-import type { BucketStatus, ErrorNote, SourceState, SourceStatus } from './status.ts';
+import type { ErrorNote, SourceState, SourceStatus } from './status.ts';
 
 export interface SourceRelayOptions {
   name: string;
@@ -137,7 +138,13 @@ export class SourceRelay {
       topics,
       incarnation: this.#incarnation,
       members: (table?.members ?? []).filter((member) => member.remainingMs > 0).map((member) => member.id),
-      buckets: this.#bucketStatuses(table),
+      buckets: bucketStatuses({
+        table,
+        held: new Set(this.#elector.held().map((term) => term.bucket)),
+        loopOf: (bucket) => this.#loops.get(bucket)?.status ?? null,
+        backlog: this.#backlog,
+        abandoned: this.#abandoned,
+      }),
       backlog: this.#backlog && {
         pending: this.#backlog.pending,
         blocked: this.#backlog.blocked,
@@ -282,26 +289,6 @@ export class SourceRelay {
     }
   }
 
-  #bucketStatuses(table: LeaseTable | null): BucketStatus[] {
-    const held = new Set(this.#elector.held().map((term) => term.bucket));
-    return (table?.leases ?? []).map((lease) => {
-      const loop = this.#loops.get(lease.bucket)?.status;
-      const live = lease.owner !== null && lease.remainingMs > 0;
-      return {
-        bucket: lease.bucket,
-        owner: live ? lease.owner : null,
-        epoch: lease.epoch,
-        leaseRemainingMs: live ? Math.round(lease.remainingMs) : 0,
-        heldHere: held.has(lease.bucket),
-        state: loop?.state ?? null,
-        heldKeys: loop?.heldKeys ?? 0,
-        oldestUnsentAgeMs: this.#backlog?.oldestMs.get(lease.bucket) ?? 0,
-        abandoned: this.#abandoned.includes(lease.bucket),
-        lastError: noteOf(loop?.lastError ?? null),
-      };
-    });
-  }
-
   #noteError(error: unknown): void {
     const code = (error as { code?: string } | null)?.code ?? 'UNEXPECTED';
     const message = error instanceof Error ? error.message : String(error);
@@ -312,12 +299,4 @@ export class SourceRelay {
 function waits(loop: BucketLoop): boolean {
   const { state } = loop.status;
   return state === 'idle' || state === 'waiting to retry';
-}
-
-function noteOf(error: { message: string; code: string; atMs: number } | null): ErrorNote | null {
-  return error && { code: error.code, message: error.message, at: new Date(error.atMs).toISOString() };
-}
-
-function newest(notes: readonly (ErrorNote | null)[]): ErrorNote | null {
-  return notes.reduce((best, note) => (note && (!best || note.at > best.at) ? note : best), null);
 }

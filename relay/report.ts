@@ -1,0 +1,39 @@
+import type { BucketLoop } from './delivery/bucket-loop.ts';
+import { isLive } from './lease/decide.ts';
+import type { LeaseTable } from './lease/types.ts';
+import type { Backlog } from './sources/store.ts';
+import type { BucketStatus, ErrorNote } from './status.ts';
+
+/** What is known of each bucket of a source, put together for `relay.status`. */
+export function bucketStatuses(known: {
+  table: LeaseTable | null;
+  held: ReadonlySet<number>;
+  loopOf(bucket: number): BucketLoop['status'] | null;
+  backlog: Backlog | null;
+  abandoned: readonly number[];
+}): BucketStatus[] {
+  return (known.table?.leases ?? []).map((lease) => {
+    const { bucket, epoch } = lease;
+    const loop = known.loopOf(bucket);
+    return {
+      bucket,
+      owner: isLive(lease) ? lease.owner : null,
+      epoch,
+      leaseRemainingMs: isLive(lease) ? Math.round(lease.remainingMs) : 0,
+      heldHere: known.held.has(bucket),
+      state: loop?.state ?? null,
+      heldKeys: loop?.heldKeys ?? 0,
+      oldestUnsentAgeMs: known.backlog?.oldestMs.get(bucket) ?? 0,
+      abandoned: known.abandoned.includes(bucket),
+      lastError: noteOf(loop?.lastError ?? null),
+    };
+  });
+}
+
+export function noteOf(error: { message: string; code: string; atMs: number } | null): ErrorNote | null {
+  return error && { code: error.code, message: error.message, at: new Date(error.atMs).toISOString() };
+}
+
+export function newest(notes: readonly (ErrorNote | null)[]): ErrorNote | null {
+  return notes.reduce((best, note) => (note && (!best || note.at > best.at) ? note : best), null);
+}

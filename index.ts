@@ -23,5 +23,5 @@ export { decodeToken, encodeToken } from './outbox/token.ts';
 export type { RelayOptions, RelaySource } from './relay/options.ts';
 export { createRelay, type Relay } from './relay/relay.ts';
 export { RelayService, type RelayServiceOptions } from './relay/relay-service.ts';
-export { KafkaTransporter } from './transporter/kafka-transporter.ts';
+export { KafkaTransporter, kafkaTransporterOf } from './transporter/kafka-transporter.ts';
 export type { KafkaTransporterOptions } from './transporter/options.ts';

@@ -24,7 +24,7 @@ export class KafkajsAdmin implements Admin {
       for (const spec of topics) {
         if (existing.has(spec.topic)) continue;
         const created = await admin.createTopics({
-          waitForLeaders: true,
+          waitForLeaders: false,
           topics: [
             {
               topic: spec.topic,
@@ -37,6 +37,7 @@ export class KafkajsAdmin implements Admin {
         existing.add(spec.topic);
         if (created) made.push(spec.topic);
       }
+      for (const topic of made) await untilLed(admin, topic);
       return made;
     });
   }
@@ -162,6 +163,25 @@ export class KafkajsAdmin implements Admin {
     this.#open = null;
     const opened = await open?.catch(() => null);
     if (opened) await closeClient(opened.client, () => opened.admin.disconnect());
+  }
+}
+
+/**
+ * A new topic is unknown to a broker, or without a leader, for a moment. kafkajs's own wait for leaders fails on the
+ * former. Gives up after some seconds: the topic is there, whoever uses it finds out when it can be used.
+ */
+async function untilLed(admin: NativeAdmin, topic: string): Promise<void> {
+  const deadlineMs = performance.now() + 5000;
+  while (performance.now() < deadlineMs) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+      const partitions = topics[0]?.partitions ?? [];
+      if (partitions.length > 0 && partitions.every(({ leader }) => leader >= 0)) return;
+    } catch (error) {
+      const type = protocolType(error) ?? '';
+      if (type !== 'UNKNOWN_TOPIC_OR_PARTITION' && type !== 'LEADER_NOT_AVAILABLE') throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 

@@ -2,6 +2,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import kafkajs, { type Kafka as KafkaClient, type logCreator, type RetryOptions } from 'kafkajs';
 import type { KafkaConnection, Logger } from '../port.ts';
+import './idle-timers.ts';
 
 const { Kafka, logLevel } = kafkajs;
 

@@ -103,7 +103,7 @@ export class GuardedPublisher implements Publisher {
   #mayAppear(error: KafkaError, delivery: Delivery): boolean {
     if (error.code !== 'KAFKA_UNKNOWN_TOPIC_OR_PARTITION') return false;
     delivery.unknownSinceMs ??= this.#now();
-    return this.#now() - delivery.unknownSinceMs < (this.#options.unknownTopicGraceMs ?? 1500);
+    return this.#now() - delivery.unknownSinceMs < (this.#options.unknownTopicGraceMs ?? 1000);
   }
 
   async #attempt(parts: readonly PartitionMessages[], leftMs: number): Promise<Outcome> {

@@ -37,8 +37,9 @@ process.on('disconnect', () => {
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end(false));
 process.on('SIGHUP', () => {});
 
-function answer(reply: KeeperReply): void {
-  if (process.connected) process.send?.(reply, undefined, undefined, () => {});
+function answer(reply: KeeperReply, sent: () => void = () => {}): void {
+  if (process.connected) process.send?.(reply, undefined, undefined, sent);
+  else sent();
 }
 
 async function handle(request: KeeperRequest): Promise<{ process?: ProcessIdentity }> {
@@ -166,10 +167,10 @@ async function end(hard: boolean, requestId?: number): Promise<void> {
   }
   if (plan !== null) {
     if (readState(plan.stateFile)?.token === plan.token) rmSync(plan.stateFile, { force: true });
-    // Nobody waits for the removal of a large folder.
-    if (requestId !== undefined) answer({ id: requestId });
     rmSync(plan.runFolder, { recursive: true, force: true });
     if (plan.throwAwayFolder !== null) rmSync(plan.throwAwayFolder, { recursive: true, force: true, maxRetries: 5 });
   }
-  process.exit(0);
+  const exit = () => process.exit(0);
+  if (requestId === undefined) exit();
+  else answer({ id: requestId }, exit);
 }

@@ -122,7 +122,7 @@ function ownServer(
         const logStart = await logSize(prepared.command.logFile);
         const process = await keeper.startServer(prepared.command);
         processes.set(server.name, process);
-        await waitReady(prepared, { timeoutMs: 60_000, logStart, hasEnded: () => ended });
+        await waitReady(prepared, { timeoutMs: 120_000, logStart, hasEnded: () => ended });
       } finally {
         unsubscribe();
       }

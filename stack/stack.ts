@@ -167,7 +167,7 @@ async function startOwn(options: StartStackOptions, data: string, stateFile: str
     );
     const [compose, own] = await Promise.all([
       usesDocker ? startCompose(by('docker'), { data, settings, config, env }) : null,
-      startProcesses(prepared, keeper, options.readyTimeoutMs ?? 60_000),
+      startProcesses(prepared, keeper, options.readyTimeoutMs ?? 120_000),
     ]);
     saveSettings(data, { ...settings, providers: { ...settings.providers, ...withoutExternal(chosen) } });
     const servers = [...external, ...(compose?.servers ?? []), ...own];

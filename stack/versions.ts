@@ -1,11 +1,10 @@
-import { Redis } from 'ioredis';
-import kafkajs from 'kafkajs';
-import mysql from 'mysql2/promise';
+import type { KafkaConfig } from 'kafkajs';
 
-const { Kafka, logLevel } = kafkajs;
+// The drivers are slow to load, and most commands of the stack tool ask no server.
 
 /** The version of the MySQL or MariaDB at a URL. */
 export async function mysqlVersion(url: string): Promise<string> {
+  const { default: mysql } = await import('mysql2/promise');
   const connection = await mysql.createConnection({ uri: url, connectTimeout: 3000 });
   try {
     const [rows] = await connection.query('SELECT VERSION() AS version');
@@ -34,6 +33,7 @@ export async function patiently<T>(
 
 /** The version of the Redis at a URL. Throws where it does not answer, or is still loading its data. */
 export async function redisVersion(url: string): Promise<string> {
+  const { Redis } = await import('ioredis');
   const client = new Redis(url, {
     lazyConnect: true,
     retryStrategy: null,
@@ -56,10 +56,9 @@ export async function redisVersion(url: string): Promise<string> {
 }
 
 /** host:port of the brokers that the cluster knows to be alive. Throws where it does not answer. */
-export async function liveBrokers(
-  brokers: string[],
-  security: Partial<ConstructorParameters<typeof Kafka>[0]> = {},
-): Promise<string[]> {
+export async function liveBrokers(brokers: string[], security: Partial<KafkaConfig> = {}): Promise<string[]> {
+  const { default: kafkajs } = await import('kafkajs');
+  const { Kafka, logLevel } = kafkajs;
   const admin = new Kafka({
     clientId: 'hotboard-stack',
     brokers,

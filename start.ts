@@ -61,7 +61,7 @@ async function main(): Promise<void> {
   stops.push(() => board.stop());
   if (stopping !== undefined) return;
   say(
-    `The board is at ${board.gateways.join(' and ')} after ${((performance.now() - startedMs) / 1000).toFixed(1)} s.`,
+    `The board is at ${board.gateways.map((address) => address.replace('127.0.0.1', 'localhost')).join(' and ')} after ${((performance.now() - startedMs) / 1000).toFixed(1)} s.`,
   );
   say('Ctrl-C stops it. "npm run stack -- status" shows servers and nodes, each with its ops port.');
   if (!options.includes('--no-demo')) {

@@ -1,10 +1,18 @@
 import moleculer from 'moleculer';
-import { ConfigError, loadConfig } from '../config/load.ts';
+import { loadConfig } from '../config/load.ts';
 import { exitCodeOfBadConfig, type NodeReadyMessage } from './messages.ts';
 import { serviceSchemas } from './services.ts';
 
 // The process of one node: `HOTBOARD_SERVICES` picks what runs in it. Ends with code 78 (EX_CONFIG) where a restart can't
 // help, so that a supervisor does not try. On SIGTERM, or when its supervisor is gone, it drains and ends.
+
+/** Errors that come again with every start until somebody changes a setting or migrates. Their messages say what. */
+const needsAPerson = new Set<unknown>([
+  'CONFIG_INVALID',
+  'RELAY_CONFIG_INVALID',
+  'DATABASE_BEHIND',
+  'DATABASE_REFUSED',
+]);
 
 try {
   const config = loadConfig(process.env);
@@ -43,7 +51,7 @@ try {
   };
   process.send?.(ready);
 } catch (error) {
-  if (error instanceof ConfigError) {
+  if (error instanceof Error && needsAPerson.has((error as { code?: unknown }).code)) {
     console.error(error.message);
     process.exit(exitCodeOfBadConfig);
   }

@@ -52,6 +52,7 @@ async function handle(request: KeeperRequest): Promise<{ process?: ProcessIdenti
         keeper: identify(process.pid)!,
         owner: plan.owner,
         startedBy: plan.startedBy,
+        ending: false,
         servers: [],
         environment: null,
         runFolder: plan.runFolder,
@@ -107,6 +108,7 @@ function start(command: ServerCommand): Promise<ProcessIdentity> {
       child.once('exit', (code, signal) => {
         children.delete(command.name);
         record(command.name, null);
+        note(`${command.name} (process ${child.pid}) has ended: ${signal ?? `code ${code}`}`);
         answer({ exited: command.name, pid: child.pid!, code, signal });
       });
       // One that died within a moment has no identity any more; its exit follows.
@@ -129,8 +131,13 @@ function save(): void {
   try {
     writeState(plan.stateFile, state);
   } catch (error) {
-    process.stderr.write(`${new Date().toISOString()} state file: ${(error as Error).message}\n`);
+    note(`the state file cannot be written: ${(error as Error).message}`);
   }
+}
+
+/** To logs/keeper.log of the data folder. */
+function note(line: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
 }
 
 function openLog(command: ServerCommand): number {
@@ -161,6 +168,8 @@ async function endChild(running: Running, graceMs: number): Promise<void> {
 async function end(hard: boolean, requestId?: number): Promise<void> {
   if (ending) return;
   ending = true;
+  if (state !== null) state.ending = true;
+  save();
   await Promise.all([...children.values()].map((running) => endChild(running, hard ? 0 : running.command.stopGraceMs)));
   for (const { command, args, cwd } of plan?.endCommands ?? []) {
     spawnSync(command, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'], timeout: 60_000 });

@@ -5,11 +5,12 @@ import type { Config } from '../config/load.ts';
 import { type Cluster, type ClusterNode, readCluster } from './cluster-file.ts';
 import { StackError } from './errors.ts';
 import { withFileLock } from './file-lock.ts';
-import { endOrphans, endStack } from './orphans.ts';
+import { endOrphans, endStack, waitForEnd } from './orphans.ts';
 import { isAlive } from './process-identity.ts';
 import { output } from './programs.ts';
 import { endCompose } from './providers/docker.ts';
 import { describeExternal, namedEndpoint, withoutCredentials } from './providers/external.ts';
+import { examine } from './reuse.ts';
 import { loadSettings } from './settings.ts';
 import { readState } from './state-file.ts';
 import { type Product, products, type ServerStatus } from './types.ts';
@@ -63,10 +64,10 @@ export async function down(data: string): Promise<boolean> {
     const stateFile = join(data, 'stack.json');
     const state = readState(stateFile);
     if (state === null) return false;
-    if (!isAlive(state.keeper)) {
-      await endOrphans(state, stateFile, () => {});
-      return true;
-    }
+    const finding = examine(state);
+    if (finding === 'clean up') await endOrphans(state, stateFile, () => {});
+    if (finding === 'wait') await waitForEnd(state, stateFile);
+    if (finding === 'clean up' || finding === 'wait') return true;
     refuseForCluster(readCluster(data), data);
     if (state.owner !== null) {
       throw new StackError(

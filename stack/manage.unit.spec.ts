@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { loadConfig } from '../config/load.ts';
 import { removeCluster, writeCluster } from './cluster-file.ts';
 import { down, reset, status } from './manage.ts';
-import { identify } from './process-identity.ts';
+import { identify, type ProcessIdentity } from './process-identity.ts';
+import { examine } from './reuse.ts';
 import { writeJson, writeState } from './state-file.ts';
 import { statusTable } from './status-table.ts';
 import type { StackState } from './types.ts';
@@ -27,6 +28,7 @@ function running(overrides: Partial<StackState>): StackState {
     keeper: self,
     owner: self,
     startedBy: 'npm start',
+    ending: false,
     servers: [
       { name: 'mysql', provider: 'embedded', endpoint: '127.0.0.1:1', version: '11.4', port: 1, process: self },
       {
@@ -94,5 +96,37 @@ describe('stack down and reset', () => {
     expect(await down(none)).toBe(false);
     expect(await reset(none, process.env)).toEqual([]);
     expect(existsSync(none)).toBe(false);
+  });
+});
+
+describe('a stack that another process started', () => {
+  const keeper = { pid: 1, startTime: 'k' };
+  const owner = { pid: 2, startTime: 'o' };
+  const redis = { pid: 3, startTime: 'r' };
+  const environment = { HOTBOARD_MYSQL_URL: 'm', HOTBOARD_REDIS_URL: 'r', HOTBOARD_KAFKA_BROKERS: 'k' };
+  const found = (alive: ProcessIdentity[], overrides: Partial<StackState> = {}) => {
+    const server = { name: 'redis', provider: 'embedded', endpoint: '', version: '', port: 1, process: redis } as const;
+    const state = running({ keeper, owner, environment, servers: [server], ...overrides });
+    return examine(state, (identity) => alive.includes(identity!));
+  };
+
+  it('is used while all of it runs', () => {
+    expect(found([keeper, owner, redis])).toBe('use');
+    expect(found([keeper, redis], { owner: null })).toBe('use');
+  });
+
+  it('is waited for where its owner is dead, or it is ending', () => {
+    expect(found([keeper, redis])).toBe('wait');
+    expect(found([keeper, owner, redis], { ending: true })).toBe('wait');
+  });
+
+  it('is ended where its keeper is dead', () => {
+    expect(found([redis, owner])).toBe('clean up');
+  });
+
+  it('is started anew where a server died, unless it belongs to a program that runs', () => {
+    expect(found([keeper], { owner: null })).toBe('start anew');
+    expect(found([keeper, owner])).toBe('refuse');
+    expect(found([keeper, owner, redis], { environment: null })).toBe('refuse');
   });
 });

@@ -8,6 +8,11 @@ const graceMs = 20_000;
 /** Ends a stack whose keeper runs, from another process, and waits until nothing of it is left. */
 export async function endStack(state: StackState, stateFile: string): Promise<void> {
   signalProcess(state.keeper, 'SIGTERM');
+  await waitForEnd(state, stateFile);
+}
+
+/** Waits until a stack that is ending is gone. What does not end in time is killed. */
+export async function waitForEnd(state: StackState, stateFile: string): Promise<void> {
   await waitUntilGone(state.keeper, graceMs + 15_000);
   await endOrphans(state, stateFile, () => {});
 }

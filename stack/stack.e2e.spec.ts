@@ -183,12 +183,18 @@ describe('a stack whose owner is killed', () => {
   }
 
   it(
-    'ends within seconds, and keeps its data',
+    'ends within seconds, keeps its data, and is waited for by the next one',
     async () => {
       const data = join(folder, 'owned');
       const owner = await startOwner(data, true);
-      const state = stateOf(data);
+      const first = stateOf(data);
       owner.kill('SIGKILL');
+      // The next one comes while the first still ends.
+      const next = await startOwner(data, true);
+      expect([...processesOf(first), first.keeper].some(isAlive)).toBe(false);
+      const state = stateOf(data);
+      expect(state.environment).toEqual(first.environment);
+      next.kill('SIGKILL');
       expect(await gone([...processesOf(state), state.keeper], 10_000)).toBe(true);
       expect(readdirSync(data).sort()).toEqual(['logs', 'mariadb-11.4', 'redis', 'stack-settings.json']);
       expect(existsSync(state.runFolder)).toBe(false);

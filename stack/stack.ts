@@ -1,23 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { StackError } from './errors.ts';
 import { withFileLock } from './file-lock.ts';
 import { cacheFolder, createRunFolder, ensureWritable } from './folders.ts';
 import { KeeperClient } from './keeper-client.ts';
-import { endOrphans, endStack } from './orphans.ts';
 import { prepareServers } from './prepare-servers.ts';
-import { identify, isAlive } from './process-identity.ts';
+import { identify } from './process-identity.ts';
 import { getBinaries } from './providers/binaries.ts';
 import { chooseProviders } from './providers/choose.ts';
 import { checkDocker, endCompose, startCompose } from './providers/docker.ts';
 import { checkEmbedded } from './providers/embedded.ts';
-import { describeExternal, endpointVariables, namedEndpoint } from './providers/external.ts';
+import { describeExternal, endpointVariables, environmentOf, namedEndpoint } from './providers/external.ts';
 import { findInstalled } from './providers/installed.ts';
-import { externalStack, ownStack, type RunningStack, reusedStack } from './running-stack.ts';
+import { reuse } from './reuse.ts';
+import { externalStack, ownStack, type RunningStack } from './running-stack.ts';
 import { logSize, type Places, type PreparedServer } from './servers/server.ts';
 import { loadSettings, type StackSettings, saveSettings } from './settings.ts';
-import { readState } from './state-file.ts';
 import {
   type Log,
   type Product,
@@ -25,8 +23,6 @@ import {
   products,
   type ServerName,
   type StackConfig,
-  type StackEnvironment,
-  type StackState,
   type StateServer,
 } from './types.ts';
 import { waitReady } from './wait-ready.ts';
@@ -67,13 +63,8 @@ export async function startStack(options: StartStackOptions): Promise<RunningSta
   const onWait = ({ pid }: { pid: number }) => log(`process ${pid} starts a stack on ${data} already: waiting for it`);
   return withFileLock(join(data, 'stack.lock'), { timeoutMs: 16 * 60_000, onWait }, async () => {
     const stateFile = join(data, 'stack.json');
-    const state = readState(stateFile);
-    if (state !== null && isAlive(state.keeper)) {
-      const reused = await reuse(state, options, data);
-      if (reused !== null) return reused;
-    } else if (state !== null) {
-      await endOrphans(state, stateFile, log);
-    }
+    const running = await reuse(stateFile, { config, data, log });
+    if (running !== null) return running;
     return startOwn(options, data, stateFile);
   });
 }
@@ -81,51 +72,6 @@ export async function startStack(options: StartStackOptions): Promise<RunningSta
 async function startExternal({ config }: StartStackOptions): Promise<RunningStack> {
   const servers = await Promise.all(products.map((product) => describeExternal(product, config)));
   return externalStack(servers, environmentOf(config, {}));
-}
-
-/** The endpoints that the environment names, and those of our own servers. */
-function environmentOf(config: StackConfig, own: Partial<Record<Product, string>>): StackEnvironment {
-  const value = (product: Product) => namedEndpoint(product, config) ?? own[product]!;
-  return {
-    HOTBOARD_MYSQL_URL: value('mysql'),
-    HOTBOARD_REDIS_URL: value('redis'),
-    HOTBOARD_KAFKA_BROKERS: value('kafka'),
-  };
-}
-
-/** A stack that runs here already; null where it is to be started anew because part of it died. */
-async function reuse(state: StackState, options: StartStackOptions, data: string): Promise<RunningStack | null> {
-  const { config, log } = options;
-  const by = `${state.startedBy} (process ${state.owner?.pid ?? state.keeper.pid}, since ${state.startedAt})`;
-  const dead = state.servers.filter(({ provider, process }) => isOurs(provider) && !isAlive(process));
-  if (dead.length > 0 && state.owner === null) {
-    log(`the stack of ${by} on ${data} has lost ${dead.map(({ name }) => name).join(', ')}: starting it anew`);
-    await endStack(state, join(data, 'stack.json'));
-    return null;
-  }
-  if (dead.length > 0 || state.environment === null) {
-    throw new StackError(
-      'STACK_BUSY',
-      `The stack on ${data} belongs to ${by} and is not complete${dead.length > 0 ? ` (${dead.map(({ name }) => name).join(', ')} is dead)` : ''}: end that process, or set HOTBOARD_DATA.`,
-    );
-  }
-  const until = state.owner === null ? 'until stack down' : 'and ends with it';
-  log(`using the stack that runs on ${data}: started by ${by}, ${until}`);
-  const own: Partial<Record<Product, string>> = {
-    mysql: state.environment.HOTBOARD_MYSQL_URL,
-    redis: state.environment.HOTBOARD_REDIS_URL,
-    kafka: state.environment.HOTBOARD_KAFKA_BROKERS,
-  };
-  const named = products.filter((product) => namedEndpoint(product, config) !== undefined);
-  const external = await Promise.all(named.map((product) => describeExternal(product, config)));
-  const rest = state.servers.filter(
-    ({ name }) => !named.some((product) => name === product || name.startsWith(`${product}-`)),
-  );
-  return reusedStack([...external, ...rest], environmentOf(config, own), join(data, 'stack.json'));
-}
-
-function isOurs(provider: Provider): boolean {
-  return provider === 'installed' || provider === 'embedded';
 }
 
 async function startOwn(options: StartStackOptions, data: string, stateFile: string): Promise<RunningStack> {

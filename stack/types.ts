@@ -78,6 +78,8 @@ export interface StackState {
   owner: ProcessIdentity | null;
   /** What the owner is, for people: `npm start`, `stack up`, `tests`. */
   startedBy: string;
+  /** True from the moment that the servers are being ended. */
+  ending: boolean;
   servers: StateServer[];
   environment: StackEnvironment | null;
   runFolder: string;

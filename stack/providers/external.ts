@@ -1,5 +1,5 @@
 import { StackError } from '../errors.ts';
-import type { Product, StackConfig, StateServer } from '../types.ts';
+import type { Product, StackConfig, StackEnvironment, StateServer } from '../types.ts';
 import { liveBrokers, mysqlVersion, patiently, redisVersion } from '../versions.ts';
 
 const patienceMs = 10_000;
@@ -21,6 +21,16 @@ export function namedEndpoint(product: Product, config: StackConfig): string | u
     case 'kafka':
       return config.kafkaBrokers?.join(',');
   }
+}
+
+/** The endpoints that the environment names, and those of our own servers. */
+export function environmentOf(config: StackConfig, own: Partial<Record<Product, string>>): StackEnvironment {
+  const value = (product: Product) => namedEndpoint(product, config) ?? own[product]!;
+  return {
+    HOTBOARD_MYSQL_URL: value('mysql'),
+    HOTBOARD_REDIS_URL: value('redis'),
+    HOTBOARD_KAFKA_BROKERS: value('kafka'),
+  };
 }
 
 /** Asks an endpoint from the environment for its version. Throws `STACK_EXTERNAL_UNREACHABLE` where it does not answer. */

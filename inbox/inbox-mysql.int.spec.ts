@@ -92,6 +92,15 @@ describe('an inbox on MySQL', () => {
     expect(await count('inbox_stream')).toBe(7);
   });
 
+  it('knows an event by its id also where its watermark is lost', async () => {
+    const { process, metrics } = member();
+    await process([testEvent('1', 1), testEvent('1', 2)]);
+    await database.rows('DELETE FROM inbox_stream');
+    await process([testEvent('1', 1), testEvent('1', 2), testEvent('1', 3)], 2n);
+    expect(await database.effects()).toEqual(['1.1', '1.2', '1.3']);
+    expect(metrics).toMatchObject({ 'inbox.retries.total known-id': 1, 'inbox.alarms.total seen-above-watermark': 2 });
+  });
+
   it('leaves nothing of an event whose handler throws but a dead letter', async () => {
     const { process } = member({
       async handle(tx, event) {
@@ -148,9 +157,12 @@ describe('an inbox on MySQL', () => {
   });
 
   it.each([
-    ['the newer one is first', 2, 1, ['1.2']],
-    ['the older one is first', 1, 2, ['1.1', '1.2']],
-  ])('lets two consumers race on an aggregate without a row: %s', async (_name, first, second, expected) => {
+    ['without a row, the newer one first', 0, 2, 1, ['1.2']],
+    ['without a row, the older one first', 0, 1, 2, ['1.1', '1.2']],
+    ['with a row, the newer one first', 1, 3, 2, ['1.1', '1.3']],
+    ['with a row, the older one first', 1, 2, 3, ['1.1', '1.2', '1.3']],
+  ])('lets two consumers race on an aggregate %s', async (_name, before, first, second, expected) => {
+    if (before > 0) await member().process([testEvent('1', before)]);
     let begun = false;
     let overtaken = false;
     const one = member({
@@ -166,13 +178,13 @@ describe('an inbox on MySQL', () => {
         await writesEffects.handleBatch!(tx, events);
       },
     });
-    const running = one.process([testEvent('1', first)]);
+    const running = one.process([testEvent('1', first)], 1n);
     await waitFor('the first consumer to begin', () => begun);
-    await two.process([testEvent('1', second)], 1n);
+    await two.process([testEvent('1', second)], 2n);
     await running;
     expect(await database.effects()).toEqual(expected);
-    expect(await count('inbox_stream', 'version = 2')).toBe(1);
-    expect(await count('inbox')).toBe(2);
+    expect(await count('inbox_stream', `version = ${Math.max(first, second)}`)).toBe(1);
+    expect(await count('inbox')).toBe(before + 2);
   });
 
   it('takes a batch again that was chosen as the victim of a deadlock', async () => {

@@ -92,7 +92,7 @@ export function createWorker(options: WorkerOptions): BatchWorker {
         const { next } = await takeOnce(items, lookUp);
         return [...next];
       } catch (error) {
-        if (error instanceof KnownIdError) {
+        if (error instanceof KnownIdError && failures < 10) {
           lookUp = 'all';
           retried('known-id', ++failures, error, items);
           if (failures > 1) await pause(clock, backoffMs(failures, 10, 1000, options.random), signal);

@@ -129,6 +129,16 @@ describe('delivery of a batch', () => {
     expect(wire.sent.map(({ parts }) => parts)).toEqual([['0: a × 1 @ 10', '1: b × 1 @ 0'], ['0: a × 1 @ 10']]);
   });
 
+  it('counts on, so that a broker takes nothing new for a duplicate', async () => {
+    const session: ProducerSession = { identity: { producerId: 1n, producerEpoch: 0 }, sequences: new Map() };
+    const same = { session: async () => session };
+    const wire = new ScriptedWire();
+    const large = Array.from({ length: 3 }, (_, at) => ({ ...message(0, ''), value: Buffer.alloc(500_000, `${at}`) }));
+    await deliver(wire, large, same);
+    await deliver(wire, [message(0, 'next')], same);
+    expect(wire.sent.map(({ parts }) => parts[0]!.slice(-3))).toEqual(['@ 0', '@ 1', '@ 2', '@ 3']);
+  });
+
   it('takes a duplicate for an acknowledgement', async () => {
     const wire = new ScriptedWire({ 0: protocolCode.duplicateSequenceNumber });
     const { report } = await deliver(wire, [message(0, 'a')]);

@@ -30,8 +30,8 @@ export class ContractContext {
     this.admin = this.port.admin();
   }
 
-  connect(brokers: readonly string[] = this.brokers): KafkaPort {
-    return this.#create({ brokers, clientId: uniqueName('contract') });
+  connect(brokers: readonly string[] = this.brokers, settings: Partial<KafkaConnection> = {}): KafkaPort {
+    return this.#create({ brokers, clientId: uniqueName('contract'), ...settings });
   }
 
   async topic(partitions = 1, config?: Record<string, string>): Promise<string> {

@@ -3,6 +3,7 @@ import { TcpProxy } from '../../faults/proxy/proxy.ts';
 import { partitionOf } from '../partitioner.ts';
 import type { OutgoingMessage } from '../port.ts';
 import { allAcknowledged, ContractContext, type CreatePort, message, values } from './context.ts';
+import { publishUnderFaults } from './lost.ts';
 
 export function describePublisher(create: CreatePort): void {
   describe('publisher', () => {
@@ -185,6 +186,14 @@ export function describePublisher(create: CreatePort): void {
       expect(report.failed[0]!.error).toMatchObject({ code: 'KAFKA_UNAVAILABLE', retryable: true });
       await door.listen();
       allAcknowledged(await publisher.publish([message(topic, 0, 'late')]));
+    });
+
+    it('loses nothing that it acknowledged while the network breaks in every way', async () => {
+      const result = await publishUnderFaults(context, (brokers) =>
+        context.connect(brokers, { requestTimeoutMs: 500 }).publisher({ deliveryTimeoutMs: 1500 }),
+      );
+      expect(result.lost).toEqual([]);
+      expect(result.acknowledged).toBeGreaterThan(100);
     });
   });
 }

@@ -17,9 +17,9 @@ export class KafkajsAdmin implements Admin {
   }
 
   createTopics(topics: readonly TopicSpec[]): Promise<string[]> {
+    const made: string[] = [];
     return this.#call(`Creating topics ${topics.map(({ topic }) => topic).join(', ')}`, async (admin) => {
       const existing = new Set(await admin.listTopics());
-      const made: string[] = [];
       // One by one: for several, kafkajs does not say which of them were made.
       for (const spec of topics) {
         if (existing.has(spec.topic)) continue;
@@ -128,19 +128,30 @@ export class KafkajsAdmin implements Admin {
   }
 
   async #call<Result>(doing: string, work: (admin: NativeAdmin) => Promise<Result>): Promise<Result> {
-    if (this.#closed) throw new KafkaError('KAFKA_CLOSED', 'The admin client is closed.', { retryable: false });
+    const deadlineMs = performance.now() + 5000;
+    for (;;) {
+      try {
+        return await this.#once(doing, work);
+      } catch (native) {
+        const error = translate(native, doing);
+        if (error.code === 'KAFKA_UNAVAILABLE' || error.code === 'KAFKA_UNEXPECTED') await this.#reset();
+        // A broker that answers "not me (yet)": a leader, controller or coordinator moves. kafkajs bails out on most of these.
+        const moves = error.code === 'KAFKA_UNAVAILABLE' && protocolType(native) !== undefined;
+        if (!moves || performance.now() > deadlineMs) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async #once<Result>(doing: string, work: (admin: NativeAdmin) => Promise<Result>): Promise<Result> {
+    if (this.#closed)
+      throw new KafkaError('KAFKA_CLOSED', `${doing}: the admin client is closed`, { retryable: false });
     this.#open ??= this.#connect();
     const { admin } = await this.#open.catch((native) => {
       this.#open = null;
-      throw translate(native, doing);
+      throw native;
     });
-    try {
-      return await work(admin);
-    } catch (native) {
-      const error = translate(native, doing);
-      if (error.code === 'KAFKA_UNAVAILABLE' || error.code === 'KAFKA_UNEXPECTED') await this.#reset();
-      throw error;
-    }
+    return work(admin);
   }
 
   async #connect(): Promise<{ client: Client; admin: NativeAdmin }> {

@@ -26,11 +26,29 @@ export async function lastCommitted(
   try {
     await consumer.connect();
     await cluster().addMultipleTargetTopics([topic]);
-    return await search(cluster(), topic, partition);
+    return await searchWhileLeadersMove(cluster(), topic, partition);
   } catch (native) {
     throw translate(native, `Reading the last message of ${topic}[${partition}] failed`);
   } finally {
     await closeClient(client, () => consumer.disconnect());
+  }
+}
+
+async function searchWhileLeadersMove(
+  cluster: Cluster,
+  topic: string,
+  partition: number,
+): Promise<IncomingMessage | null> {
+  const deadlineMs = performance.now() + 5000;
+  for (;;) {
+    try {
+      return await search(cluster, topic, partition);
+    } catch (native) {
+      const { code } = translate(native, 'Searching');
+      if (code !== 'KAFKA_UNAVAILABLE' || performance.now() > deadlineMs) throw native;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await cluster.refreshMetadata();
   }
 }
 

@@ -1,6 +1,6 @@
 import { HandlerError, isDatabaseError } from './database/errors.ts';
 import { dispatch } from './dispatch.ts';
-import { type Arrival, idsToLookUp, type Plan, planBatch, streamKey } from './plan.ts';
+import { type Arrival, idsToLookUp, type Plan, planBatch, type Skip, streamKey } from './plan.ts';
 import type { Poison } from './read.ts';
 import type { InboxStore, NewStream, Position, StoreTransaction } from './store/store.ts';
 import type { InboxEvent, InboxHandlers, InboxMode, InboxTransaction } from './types.ts';
@@ -21,7 +21,12 @@ export interface ApplyOptions {
   callHandler(work: () => Promise<unknown>): Promise<unknown>;
   /** Parked events of one stream at most; what comes on top goes to the dead letters. */
   parkedLimit: number;
+  /** See `InboxOptions.baseline`. */
+  baseline: Baseline;
 }
+
+/** Where the streams of a new sequence inbox begin: at version 1, or at the first version that comes. */
+export type Baseline = 'first-version' | 'first-seen';
 
 export interface ApplyRequest {
   /** Messages of any partitions, in order for each. */
@@ -32,6 +37,10 @@ export interface ApplyRequest {
   lookUp: 'possible' | 'all';
   /** Whether parked events follow at once when their turn comes. */
   drain: boolean;
+  /** A stream to look at although no message is of it: parked events may have to follow. */
+  stream?: NewStream | undefined;
+  /** `stream` counts as applied through this version; `reason` goes with the parked events that this passes by. */
+  skip?: { version: bigint; reason: string } | undefined;
 }
 
 export interface Applied {
@@ -54,6 +63,7 @@ export async function applyItems(options: ApplyOptions, request: ApplyRequest): 
     const poison = [
       ...request.items.filter(isPoison),
       ...plan.refused.map((arrival) => overLimit(arrival, options.parkedLimit)),
+      ...plan.skipped.map((arrival) => passedBy(arrival, request.skip?.reason ?? '')),
     ];
     await tx.record(plan.recorded);
     for (const { handler, events } of dispatch(plan.applied, handlers)) {
@@ -72,15 +82,30 @@ export async function applyItems(options: ApplyOptions, request: ApplyRequest): 
   });
 }
 
-async function planOf(tx: StoreTransaction, { mode, parkedLimit }: ApplyOptions, request: ApplyRequest): Promise<Plan> {
+async function planOf(
+  tx: StoreTransaction,
+  { mode, parkedLimit, baseline }: ApplyOptions,
+  request: ApplyRequest,
+): Promise<Plan> {
   const arrivals = request.items.filter((item): item is Arrival => !isPoison(item));
   const drop = request.items.filter(isParkedPoison);
-  const streams = await tx.lockStreams(newStreams([...arrivals, ...drop]));
+  const touched = newStreams([...arrivals, ...drop], mode === 'sequence' ? baseline : 'first-version');
+  const streams = await tx.lockStreams(request.stream ? [...touched, request.stream] : touched);
   const withParked = mode === 'sequence' ? [...streams.values()].filter((stream) => stream.parked > 0) : [];
   const parked = withParked.length > 0 ? await tx.findParked(withParked) : new Map();
   const ids = idsToLookUp(arrivals, streams, request.lookUp);
   const seen = ids.length > 0 ? await tx.findSeen(ids) : new Set<string>();
-  return planBatch({ mode, arrivals, streams, seen, parked, parkedLimit, drain: request.drain, drop });
+  return planBatch({
+    mode,
+    arrivals,
+    streams,
+    seen,
+    parked,
+    parkedLimit,
+    drain: request.drain,
+    drop,
+    skip: skipOf(request),
+  });
 }
 
 async function callOne(
@@ -96,15 +121,26 @@ async function callOne(
 }
 
 /** The first event of a stream in the batch says what its row begins with where there is none. */
-function newStreams(arrivals: readonly Pick<Arrival, 'event'>[]): NewStream[] {
+function newStreams(arrivals: readonly Pick<Arrival, 'event'>[], baseline: Baseline): NewStream[] {
   const streams = new Map<string, NewStream>();
   for (const { event } of arrivals) {
     const key = streamKey(event);
     if (streams.has(key)) continue;
-    const { source, aggregateType, aggregateId, incarnation } = event;
-    streams.set(key, { source, aggregateType, aggregateId, incarnation, occurredAtMs: event.occurredAt.getTime() });
+    const { source, aggregateType, aggregateId, incarnation, occurredAt } = event;
+    const version = baseline === 'first-seen' ? event.version - 1n : 0n;
+    streams.set(key, { source, aggregateType, aggregateId, incarnation, version, occurredAtMs: occurredAt.getTime() });
   }
   return [...streams.values()];
+}
+
+function skipOf({ stream, skip }: ApplyRequest): Skip | undefined {
+  if (!stream || !skip) return undefined;
+  return { ...stream, version: skip.version, occurredAt: new Date(stream.occurredAtMs) };
+}
+
+function passedBy({ event, message }: Arrival, reason: string): Poison {
+  const detail = `the stream was taken past version ${event.version} by hand: ${reason}`;
+  return { message, reason: 'gap', detail, attempts: 0, event };
 }
 
 function overLimit({ event, message }: Arrival, limit: number): Poison {

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Baseline } from './apply.ts';
 import { systemClock } from './clock.ts';
 import type { Database } from './database/database.ts';
 import { mysqlStore } from './store/mysql.ts';
@@ -23,8 +24,11 @@ afterEach(async () => {
 });
 
 /** A consumer process of this test's group: the worker, with connections of its own. */
-function member(handler: InboxHandler = writesEffects, options: { mode?: InboxMode; on?: Database } = {}) {
-  const mode = options.mode ?? 'state';
+function member(
+  handler: InboxHandler = writesEffects,
+  options: { mode?: InboxMode; on?: Database; baseline?: Baseline } = {},
+) {
+  const { mode = 'state', baseline = 'first-version' } = options;
   const metrics = recordedMetrics();
   const store = mysqlStore({ database: options.on ?? database.pool(), consumer: `test-${consumer}`, mode });
   const worker = createWorker({
@@ -40,10 +44,11 @@ function member(handler: InboxHandler = writesEffects, options: { mode?: InboxMo
     handlerAttempts: 2,
     handlerTimeoutMs: 10_000,
     parkedLimit: 100,
+    baseline,
   });
   const process = (events: Parameters<typeof batchOf>[0], offset = 0n) =>
     worker.process(batchOf(events, { topic: 'test.like', partition: 0, offset }), new AbortController().signal);
-  return { process, store, metrics: metrics.sums };
+  return { process, store, worker, metrics: metrics.sums };
 }
 
 const count = async (table: string, where = '1 = 1') => {
@@ -316,5 +321,52 @@ describe('a sequence inbox on MySQL', () => {
     expect(await database.effects()).toEqual(['1.1', '1.2', '1.3', '1.4', '1.5']);
     expect(await count('inbox_parked')).toBe(0);
     expect(await count('inbox_stream', 'version = 5 AND parked = 0')).toBe(1);
+  });
+
+  it('says which versions are missing and what waits for them', async () => {
+    const { process, store } = member(writesEffects, { mode: 'sequence' });
+    const later = { incarnation: 'bbbbbbbb-0000-4000-8000-000000000002', occurredAt: new Date(1_800_000_000_000) };
+    await process([
+      ...[1, 4, 6].map((version) => testEvent('1', version)),
+      testEvent('2', 1),
+      testEvent('3', 2),
+      testEvent('2', 3, { ...later, eventId: '018bcfe5-6801-7000-8000-00000000abcd' }),
+    ]);
+    const gaps = await store.gaps(0, 10);
+    const [one, two, three] = gaps.toSorted((a, b) => Number(a.aggregateId) - Number(b.aggregateId));
+    expect(gaps).toHaveLength(3);
+    expect(one).toMatchObject({
+      aggregateId: '1',
+      version: 2n,
+      firstParked: 4n,
+      parked: 2,
+      topic: 'test.like',
+      partition: 0,
+    });
+    expect(two).toMatchObject({ aggregateId: '2', version: 1n, firstParked: 3n, incarnation: later.incarnation });
+    expect(three).toMatchObject({ aggregateId: '3', version: 1n, firstParked: 2n });
+    expect(one!.ageMs).toBeLessThan(20_000);
+    expect(await store.gaps(60_000, 10)).toEqual([]);
+    expect(await store.gaps(0, 1)).toHaveLength(1);
+    expect(await store.backlog()).toMatchObject({ parked: 4, deadLetters: 0 });
+  });
+
+  it('goes on past a version by hand; what was parked before it becomes a dead letter', async () => {
+    const { process, store, worker } = member(writesEffects, { mode: 'sequence' });
+    await process([1, 3, 5, 6].map((version) => testEvent('1', version)));
+    const [gap] = await store.gaps(0, 10);
+    await worker.skip(gap!, 4n, 'lost in the fire', new AbortController().signal);
+    expect(await database.effects()).toEqual(['1.1', '1.5', '1.6']);
+    expect(await count('inbox_parked')).toBe(0);
+    expect(await count('dead_letter', "reason = 'gap' AND version = 3 AND detail LIKE '%lost in the fire'")).toBe(1);
+    await worker.skip(gap!, 2n, 'too late', new AbortController().signal);
+    await process([testEvent('1', 7)], 4n);
+    expect((await database.effects()).at(-1)).toBe('1.7');
+  });
+
+  it('begins where its streams are first seen, where that is its baseline', async () => {
+    const { process } = member(writesEffects, { mode: 'sequence', baseline: 'first-seen' });
+    await process([7, 9, 8].map((version) => testEvent('1', version)));
+    expect(await database.effects()).toEqual(['1.7', '1.8', '1.9']);
   });
 });

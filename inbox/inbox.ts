@@ -1,49 +1,17 @@
-import type { Catalogue } from '../events/catalogue.ts';
-import type { Admin, BatchContext, Consumer, IncomingBatch, KafkaPort, Logger, TopicPartition } from '../kafka/port.ts';
-import { backoffMs, type Clock, pause, systemClock } from './clock.ts';
+import type { Admin, BatchContext, Consumer, IncomingBatch, Logger, TopicPartition } from '../kafka/port.ts';
+import { backoffMs, pause, systemClock } from './clock.ts';
 import { checkHandlers } from './dispatch.ts';
-import { type InboxMetrics, noMetrics } from './metrics.ts';
+import { Figures } from './figures.ts';
+import { GapKeeper } from './gaps/keeper.ts';
+import { noMetrics } from './metrics.ts';
+import type { InboxOptions } from './options.ts';
+import { type Stream, streamKey } from './plan.ts';
 import { Progress } from './progress.ts';
 import { type InboxStatus, statusOf } from './status.ts';
-import type { InboxStore, Position } from './store/store.ts';
-import type { AfterCommit, InboxHandlers, InboxMode } from './types.ts';
+import type { Position } from './store/store.ts';
 import { createWorker } from './worker.ts';
 
-export interface InboxOptions {
-  /** The consumer's name, for logs and status. What is stored under it is the store's affair. */
-  group: string;
-  /** The Kafka group. */
-  groupId: string;
-  mode: InboxMode;
-  topics: readonly string[];
-  catalogue: Catalogue;
-  handlers: InboxHandlers;
-  afterCommit?: AfterCommit | undefined;
-  store: InboxStore;
-  kafka: Pick<KafkaPort, 'consumer' | 'admin'>;
-  clock?: Clock;
-  metrics?: InboxMetrics;
-  logger?: Logger;
-  random?(): number;
-  /** Messages in one transaction at most. Default 500. */
-  batchSize?: number;
-  /** Partitions worked on at once, each with a database connection. Default 4. */
-  concurrency?: number;
-  /** Default 5. */
-  handlerAttempts?: number;
-  /** Default 10,000; below the `wait_timeout` of the inbox's database sessions (15 s). */
-  handlerTimeoutMs?: number;
-  /** Parked events of one stream at most (sequence inbox). Default 1,000. */
-  parkedLimit?: number;
-  /** A consumer without any sign of life for so long is made anew. Default 60,000. */
-  stallMs?: number;
-  /** How often the ends of the partitions are asked for. Default 2,000. */
-  lagPollMs?: number;
-  sessionTimeoutMs?: number;
-  heartbeatIntervalMs?: number;
-  maxWaitMs?: number;
-  maxBytesPerPartition?: number;
-}
+export type { InboxOptions } from './options.ts';
 
 export interface Inbox {
   /** Returns at once, also where Kafka or the database is away: the inbox goes on trying for ever. */
@@ -51,6 +19,17 @@ export interface Inbox {
   /** Finishes the transactions in hand, commits their offsets and leaves the group. */
   stop(): Promise<void>;
   status(): InboxStatus;
+  /**
+   * A stream that waits for a missing event goes on as if everything through `version` had been applied. Parked events up to it
+   * become dead letters. Throws `NoGapError` where nothing of the stream is parked.
+   */
+  resume(stream: Stream, version: bigint, reason: string): Promise<void>;
+}
+
+export class NoGapError extends Error {
+  override readonly name = 'NoGapError';
+  readonly code = 'INBOX_NO_GAP';
+  readonly retryable = false;
 }
 
 /** How long a consumer may take to stop before it is given up. */
@@ -83,16 +62,43 @@ export function createInbox(options: InboxOptions): Inbox {
     handlerAttempts: options.handlerAttempts ?? 5,
     handlerTimeoutMs: options.handlerTimeoutMs ?? 10_000,
     parkedLimit: options.parkedLimit ?? 1000,
+    baseline: options.baseline ?? 'first-version',
     onApplied: (applied, positions) => progress.applied(applied, positions),
   });
+
+  const keeper =
+    options.mode === 'sequence'
+      ? new GapKeeper({
+          store,
+          worker,
+          catalogue: options.catalogue,
+          ask: options.askProducer,
+          assigned: () => current?.consumer.status().assigned ?? [],
+          clock,
+          metrics,
+          logger,
+          gapLimitMs: options.gapLimitMs ?? 30_000,
+          pollMs: options.gapPollMs ?? 5000,
+        })
+      : null;
 
   /** The consumer at work and what ends its work; a new pair after each rebuild. */
   let current: { consumer: Consumer; stopping: AbortController } | null = null;
   let admin: Admin | null = null;
   let rebuilds = 0;
   let cancelWatch = () => {};
-  let cancelPoll = () => {};
   let running = false;
+  const figures = new Figures({
+    topics: options.topics,
+    store,
+    progress,
+    admin: () => admin,
+    lastSignOfLifeMs: () => current?.consumer.status().lastProgressMs ?? Number.NEGATIVE_INFINITY,
+    clock,
+    metrics,
+    logger,
+    pollMs: options.lagPollMs ?? 2000,
+  });
 
   return {
     async start() {
@@ -101,15 +107,24 @@ export function createInbox(options: InboxOptions): Inbox {
       admin = options.kafka.admin();
       await build();
       watch();
-      void pollEnds();
+      figures.start();
+      keeper?.start();
     },
     async stop() {
       running = false;
       cancelWatch();
-      cancelPoll();
-      await dismiss();
+      figures.stop();
+      await Promise.all([dismiss(), keeper?.stop()]);
       await admin?.close().catch((error) => logger.warn('inbox: closing the Kafka admin client failed.', error));
       admin = null;
+    },
+    async resume(stream, version, reason) {
+      const key = streamKey(stream);
+      const gap = (await store.gaps(0, 100_000)).find((each) => streamKey(each) === key);
+      if (!gap)
+        throw new NoGapError(`No event of ${stream.source}/${stream.aggregateType}/${stream.aggregateId} is parked.`);
+      logger.warn(`inbox: ${options.group} takes ${JSON.stringify(stream)} past version ${version}: ${reason}`);
+      await worker.skip(gap, version, reason, new AbortController().signal);
     },
     status: () => {
       const consumer = current?.consumer.status() ?? null;
@@ -240,23 +255,5 @@ export function createInbox(options: InboxOptions): Inbox {
       }
       if (running) watch();
     });
-  }
-
-  async function pollEnds(): Promise<void> {
-    for (const topic of options.topics) {
-      try {
-        const offsets = (await admin?.offsets(topic)) ?? [];
-        for (const { partition, end } of offsets) progress.heardEnd({ topic, partition }, end);
-      } catch (error) {
-        logger.debug(`inbox: the ends of ${topic} could not be had.`, error);
-      }
-      if (!running) return;
-    }
-    for (const { topic, partition, lag } of progress.lags(current?.consumer.status().lastProgressMs ?? 0)) {
-      const labels = { topic, partition: String(partition) };
-      metrics.gauge('inbox.lag.events', lag.events ?? -1, labels);
-      metrics.gauge('inbox.lag.ms', lag.ms ?? -1, labels);
-    }
-    cancelPoll = clock.after(options.lagPollMs ?? 2000, () => void pollEnds());
   }
 }

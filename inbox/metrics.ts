@@ -29,6 +29,9 @@ export const counters = {
 
 export const gauges = {
   'inbox.lag.events': { labels: ['topic', 'partition'], description: 'Events of the partition that are not applied.' },
+  'inbox.parked': { labels: [], description: 'Events of this consumer, in all processes, that wait parked.' },
+  'inbox.parked.oldest.ms': { labels: [], description: 'For how long the oldest of them has waited.' },
+  'inbox.dead_letters.waiting': { labels: [], description: 'Dead letters of this consumer that wait for somebody.' },
   'inbox.lag.ms': {
     labels: ['topic', 'partition'],
     description: 'Age of the oldest of them; -1 where it is not known.',

@@ -45,6 +45,14 @@ export interface PlanInput {
   drain: boolean;
   /** Parked events that leave without being applied: they go to the dead letters. */
   drop?: readonly Arrival[];
+  /** A stream that is to count as applied through this version, whatever is missing. */
+  skip?: Skip | undefined;
+}
+
+export interface Skip extends Stream {
+  readonly incarnation: string;
+  readonly version: bigint;
+  readonly occurredAt: Date;
 }
 
 export interface Plan {
@@ -62,6 +70,8 @@ export interface Plan {
   next: Arrival[];
   /** Too early, and no room to park them. */
   refused: Arrival[];
+  /** Parked events that were skipped. */
+  skipped: Arrival[];
   counts: Record<Decision, number>;
   alarms: { alarm: Alarm; event: EventEnvelope; watermark: Watermark }[];
 }
@@ -99,6 +109,8 @@ export function planBatch(input: PlanInput): Plan {
     const arrival = ofStream?.get(versionName(event.incarnation, event.version));
     if (ofStream && arrival) leave(ofStream, arrival);
   }
+
+  const skipped = input.skip ? skipTo(input.skip) : [];
 
   const apply = (arrival: Arrival, key: StreamKey, state: StreamState) => {
     const { event, message } = arrival;
@@ -138,6 +150,18 @@ export function planBatch(input: PlanInput): Plan {
       default:
         decision satisfies never;
     }
+  }
+
+  function skipTo(skip: Skip): Arrival[] {
+    const key = streamKey(skip);
+    const state = stateOf(streams, key);
+    if (hasPassed(state, skip)) return [];
+    const { incarnation, version } = skip;
+    current.set(key, { ...state, incarnation, version, occurredAtMs: skip.occurredAt.getTime() });
+    const ofStream = waiting.get(key) ?? new Map<string, Arrival>();
+    const passed = [...ofStream.values()].filter(({ event }) => hasPassed(current.get(key)!, event));
+    for (const arrival of passed) leave(ofStream, arrival);
+    return passed;
   }
 
   function wait(arrival: Arrival, key: StreamKey) {
@@ -188,6 +212,7 @@ export function planBatch(input: PlanInput): Plan {
     unpark: [...unpark],
     next: nextOf(streams, current, waiting),
     refused,
+    skipped,
     counts,
     alarms,
   };

@@ -1,12 +1,20 @@
 import type { Catalogue } from '../events/catalogue.ts';
 import type { IncomingBatch, IncomingMessage, Logger } from '../kafka/port.ts';
-import { type Applied, type ApplyOptions, applyItems, type Item, isPoison } from './apply.ts';
+import {
+  type Applied,
+  type ApplyOptions,
+  type ApplyRequest,
+  applyItems,
+  type Baseline,
+  type Item,
+  isPoison,
+} from './apply.ts';
 import { backoffMs, type Clock, pause } from './clock.ts';
 import { faultOf, HandlerError, KnownIdError } from './database/errors.ts';
 import type { InboxMetrics } from './metrics.ts';
 import type { Arrival } from './plan.ts';
 import { type Poison, readMessages } from './read.ts';
-import type { InboxStore, Position } from './store/store.ts';
+import type { Gap, InboxStore, NewStream, Position } from './store/store.ts';
 import type { AfterCommit, InboxHandlers, InboxMode } from './types.ts';
 
 export interface WorkerOptions {
@@ -26,9 +34,12 @@ export interface WorkerOptions {
   /** A handler call that takes longer has failed. Below the database's `wait_timeout` for idle sessions (15 s). */
   handlerTimeoutMs: number;
   parkedLimit: number;
+  baseline: Baseline;
   /** After each transaction. */
   onApplied?(applied: Applied, positions: readonly Position[]): void;
 }
+
+type Also = Pick<ApplyRequest, 'stream' | 'skip'>;
 
 /** Work was told to stop: nothing of what is left was done. */
 export class InterruptedError extends Error {
@@ -43,6 +54,12 @@ export interface BatchWorker {
    * short of the batch's end where work was to stop. Throws `InterruptedError` where nothing was done.
    */
   process(batch: IncomingBatch, signal: AbortSignal): Promise<bigint>;
+  /** Takes events that came from elsewhere than Kafka (their offset is negative): throws where a handler fails. */
+  offer(items: readonly Item[], signal: AbortSignal): Promise<void>;
+  /** Takes parked events of a stream whose turn has come. */
+  release(gap: Gap, signal: AbortSignal): Promise<void>;
+  /** From now on the stream counts as applied through `version`; parked events up to it become dead letters. */
+  skip(gap: Gap, version: bigint, reason: string, signal: AbortSignal): Promise<void>;
 }
 
 /**
@@ -73,23 +90,27 @@ export function createWorker(options: WorkerOptions): BatchWorker {
       if (next === null) throw new InterruptedError('The partition was taken away, or the inbox stops.');
       return next;
     },
+    offer: takeWithParked,
+    release: (gap, signal) => takeWithParked([], signal, { stream: streamOf(gap) }),
+    skip: (gap, version, reason, signal) =>
+      takeWithParked([], signal, { stream: streamOf(gap), skip: { version, reason } }),
   };
 
   /** What waited parked for these follows one by one, so that each answers for itself. */
-  async function takeWithParked(items: readonly Item[], signal: AbortSignal): Promise<void> {
-    const following = await take(items, signal);
+  async function takeWithParked(items: readonly Item[], signal: AbortSignal, also: Also = {}): Promise<void> {
+    const following = await take(items, signal, also);
     for (let next = following.shift(); next; next = following.shift()) following.push(...(await take([next], signal)));
   }
 
   /** Answers the parked events whose turn has come. */
-  async function take(items: readonly Item[], signal: AbortSignal): Promise<Arrival[]> {
+  async function take(items: readonly Item[], signal: AbortSignal, also: Also = {}): Promise<Arrival[]> {
     let lookUp: 'possible' | 'all' = 'possible';
     let failures = 0;
     let attempts = 0;
     for (;;) {
       if (signal.aborted) throw new InterruptedError('The partition was taken away, or the inbox stops.');
       try {
-        const { next } = await takeOnce(items, lookUp);
+        const { next } = await takeOnce(items, lookUp, also);
         return [...next];
       } catch (error) {
         if (error instanceof KnownIdError && failures < 10) {
@@ -110,6 +131,7 @@ export function createWorker(options: WorkerOptions): BatchWorker {
             await pause(clock, backoffMs(failures, 50, 3000, options.random), signal);
             break;
           case 'other':
+            if (items.length === 0) throw error;
             if (items.length > 1) return halve(items, signal);
             retried('handler', ++attempts, error, items);
             if (attempts >= options.handlerAttempts) return bury(items[0]!, attempts, error, signal);
@@ -130,15 +152,15 @@ export function createWorker(options: WorkerOptions): BatchWorker {
 
   /** Puts an event whose handler failed in every attempt among the dead letters. Throws where it can't be stored there. */
   async function bury(item: Item, attempts: number, error: unknown, signal: AbortSignal): Promise<Arrival[]> {
-    if (isPoison(item)) throw error;
+    if (isPoison(item) || item.message.offset < 0n) throw error;
     const poison: Poison = { ...item, reason: 'handler', detail: inWords(error), attempts };
     return take([poison], signal);
   }
 
-  async function takeOnce(items: readonly Item[], lookUp: 'possible' | 'all'): Promise<Applied> {
+  async function takeOnce(items: readonly Item[], lookUp: 'possible' | 'all', also: Also): Promise<Applied> {
     const positions = positionsAfter(items);
     const before = clock.monotonicMs();
-    const applied = await applyItems(applyOptions, { items, positions, lookUp, drain: items.length > 1 });
+    const applied = await applyItems(applyOptions, { items, positions, lookUp, drain: items.length > 1, ...also });
     metrics.observe('inbox.batch.ms', clock.monotonicMs() - before);
     metrics.observe('inbox.batch.events', items.length);
     report(applied);
@@ -182,8 +204,9 @@ export function createWorker(options: WorkerOptions): BatchWorker {
   function retried(reason: string, failures: number, error: unknown, items: readonly Item[]): void {
     metrics.count('inbox.retries.total', 1, { reason });
     if (failures > 3 && failures % 10 !== 0) return;
-    const { topic, partition, offset } = items[0]!.message;
-    const what = `inbox: ${items.length} messages from ${topic}/${partition}/${offset} failed (${reason}, ${failures})`;
+    const first = items[0]?.message;
+    const where = first ? ` from ${first.topic}/${first.partition}/${first.offset}` : '';
+    const what = `inbox: ${items.length} messages${where} failed (${reason}, ${failures})`;
     if (reason === 'conflict') logger.info(`${what}: ${inWords(error)}`);
     else logger.warn(`${what}:`, error instanceof HandlerError ? error.thrown : error);
   }
@@ -201,9 +224,14 @@ function positionsAfter(items: readonly Item[]): Position[] {
   const positions = new Map<string, Position>();
   for (const { message } of items) {
     const { topic, partition, offset } = message;
+    if (offset < 0n) continue;
     positions.set(`${topic} ${partition}`, { topic, partition, offset: offset + 1n });
   }
   return [...positions.values()];
+}
+
+function streamOf({ source, aggregateType, aggregateId, incarnation, firstParkedAtMs }: Gap): NewStream {
+  return { source, aggregateType, aggregateId, incarnation, version: 0n, occurredAtMs: firstParkedAtMs };
 }
 
 async function inTime(clock: Clock, limitMs: number, work: () => Promise<unknown>): Promise<unknown> {

@@ -45,6 +45,7 @@ function setUp(options: { handlers?: InboxHandlers; mode?: InboxMode; batchSize?
     handlerAttempts: 3,
     handlerTimeoutMs: 1000,
     parkedLimit: 10,
+    baseline: 'first-version',
   });
   const stop = new AbortController();
   const process = (batch: IncomingBatch) => clock.until(worker.process(batch, stop.signal));

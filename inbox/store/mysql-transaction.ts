@@ -141,7 +141,7 @@ export class MysqlStoreTransaction implements StoreTransaction {
   }
 
   async #create(streams: readonly NewStream[]): Promise<void> {
-    const rows = streams.map((stream) => this.#row({ ...stream, version: 0n, parked: 0 }));
+    const rows = streams.map((stream) => this.#row({ ...stream, parked: 0 }));
     await this.#write(sql.createStreams(rows.join()));
   }
 

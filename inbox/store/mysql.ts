@@ -1,9 +1,10 @@
 import type { TopicPartition } from '../../kafka/port.ts';
 import type { Database } from '../database/database.ts';
 import type { InboxMode } from '../types.ts';
+import { uuidFromBytes } from './messages.ts';
 import { MysqlStoreTransaction } from './mysql-transaction.ts';
 import * as sql from './sql.ts';
-import { InboxModeError, type InboxStore, type Position } from './store.ts';
+import { type Gap, InboxModeError, type InboxStore, type Position } from './store.ts';
 
 export interface MysqlStoreOptions {
   database: Database;
@@ -48,7 +49,51 @@ export function mysqlStore(options: MysqlStoreOptions): InboxStore {
       const { topic, partition, offset } = position;
       await database.query(sql.resetOffset, [await consumerId(), topic, partition, String(offset)]);
     },
+    async gaps(olderThanMs, limit) {
+      const id = await consumerId();
+      const rows = await database.query<GapRow>(sql.gaps, [id, id, id, olderThanMs * 1000, limit]);
+      return rows.map(gapOf);
+    },
+    async backlog() {
+      const id = await consumerId();
+      type Row = { parked: number | string; age_ms: number | string | null; dead_letters: number | string };
+      const [row] = await database.query<Row>(sql.backlog, [id, id, id]);
+      const { parked, age_ms, dead_letters } = row!;
+      return { parked: Number(parked), oldestParkedAgeMs: Number(age_ms ?? 0), deadLetters: Number(dead_letters) };
+    },
     close: () => database.close(),
+  };
+}
+
+interface GapRow {
+  source: Buffer;
+  aggregate_type: Buffer;
+  aggregate_id: Buffer;
+  incarnation: Buffer;
+  first_parked: string;
+  topic: Buffer;
+  kafka_partition: number;
+  timestamp_ms: number | string;
+  waiting: number | string;
+  age_ms: number | string;
+  applied_incarnation: Buffer;
+  applied_version: string;
+}
+
+function gapOf(row: GapRow): Gap {
+  const sameLine = row.incarnation.equals(row.applied_incarnation);
+  return {
+    source: row.source.toString(),
+    aggregateType: row.aggregate_type.toString(),
+    aggregateId: row.aggregate_id.toString(),
+    incarnation: uuidFromBytes(row.incarnation),
+    version: sameLine ? BigInt(row.applied_version) + 1n : 1n,
+    parked: Number(row.waiting),
+    firstParked: BigInt(row.first_parked),
+    firstParkedAtMs: Number(row.timestamp_ms),
+    topic: row.topic.toString(),
+    partition: row.kafka_partition,
+    ageMs: Number(row.age_ms),
   };
 }
 

@@ -56,3 +56,22 @@ INSERT INTO dead_letter (consumer, topic, kafka_partition, kafka_offset, timesta
 reason, detail, attempts, event_id, event_type, source, aggregate_type, aggregate_id, version, created_at, last_seen_at)
 VALUES ${rows} ON DUPLICATE KEY UPDATE attempts = attempts + VALUES(attempts), last_seen_at = VALUES(last_seen_at),
 reason = VALUES(reason), detail = VALUES(detail)`;
+
+/** The first parked event of each stream that has waited for so long (microseconds). */
+export const gaps = `
+SELECT p.source, p.aggregate_type, p.aggregate_id, p.incarnation, CAST(p.version AS CHAR) AS first_parked, p.topic,
+p.kafka_partition, p.timestamp_ms, w.waiting, w.age_us DIV 1000 AS age_ms, s.incarnation AS applied_incarnation,
+CAST(s.version AS CHAR) AS applied_version
+FROM (SELECT source, aggregate_type, aggregate_id, incarnation, MIN(version) AS version, COUNT(*) AS waiting,
+TIMESTAMPDIFF(MICROSECOND, MIN(parked_at), UTC_TIMESTAMP(6)) AS age_us FROM inbox_parked WHERE consumer = ?
+GROUP BY source, aggregate_type, aggregate_id, incarnation) w
+JOIN inbox_parked p ON p.consumer = ? AND p.source = w.source AND p.aggregate_type = w.aggregate_type
+AND p.aggregate_id = w.aggregate_id AND p.incarnation = w.incarnation AND p.version = w.version
+JOIN inbox_stream s ON s.consumer = ? AND s.source = w.source AND s.aggregate_type = w.aggregate_type
+AND s.aggregate_id = w.aggregate_id
+WHERE w.age_us >= ? ORDER BY w.age_us DESC LIMIT ?`;
+
+export const backlog = `
+SELECT (SELECT COUNT(*) FROM inbox_parked WHERE consumer = ?) AS parked,
+(SELECT TIMESTAMPDIFF(MICROSECOND, MIN(parked_at), UTC_TIMESTAMP(6)) DIV 1000 FROM inbox_parked WHERE consumer = ?) AS age_ms,
+(SELECT COUNT(*) FROM dead_letter WHERE consumer = ? AND state = 'waiting') AS dead_letters`;

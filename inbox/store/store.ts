@@ -13,6 +13,9 @@ export interface InboxStore {
   allOffsets(): Promise<(Position & { updatedAt: Date })[]>;
   /** Sets a position, also backwards: only where the topic no longer holds the stored one. */
   resetOffset(position: Position): Promise<void>;
+  /** Streams with events that have been parked for so long, the oldest first. */
+  gaps(olderThanMs: number, limit: number): Promise<Gap[]>;
+  backlog(): Promise<Backlog>;
   close(): Promise<void>;
 }
 
@@ -25,7 +28,7 @@ export interface StoreTransaction {
   /** What handlers get. */
   readonly handlerTransaction: InboxTransaction;
   /**
-   * The state of these streams, each locked until the end. Missing ones are created first (version 0): a locking read of a
+   * The state of these streams, each locked until the end. Missing ones are created first: a locking read of a
    * row that is not there locks nothing.
    */
   lockStreams(streams: readonly NewStream[]): Promise<Map<StreamKey, StreamState>>;
@@ -47,7 +50,32 @@ export interface StoreTransaction {
 /** What the row of a stream begins with where there is none. */
 export interface NewStream extends Stream {
   incarnation: string;
+  /** What counts as applied already: 0 for nothing. */
+  version: bigint;
   occurredAtMs: number;
+}
+
+/** A stream whose parked events wait for one that is missing. */
+export interface Gap extends Stream {
+  /** Of the parked events. */
+  incarnation: string;
+  /** The version that is missing; the watermark's next one, or 1 of a later incarnation. */
+  version: bigint;
+  /** How many events wait for it, the version of the first, when it happened, and where it came from. */
+  parked: number;
+  firstParked: bigint;
+  firstParkedAtMs: number;
+  topic: string;
+  partition: number;
+  /** Since when they wait, ms ago by the database's clock. */
+  ageMs: number;
+}
+
+/** What waits for somebody. */
+export interface Backlog {
+  parked: number;
+  oldestParkedAgeMs: number;
+  deadLetters: number;
 }
 
 /** A consumer that was registered with another mode. */

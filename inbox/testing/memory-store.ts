@@ -2,7 +2,7 @@ import type { TopicPartition } from '../../kafka/port.ts';
 import { KnownIdError } from '../database/errors.ts';
 import { type Arrival, type StreamKey, type StreamState, streamKey } from '../plan.ts';
 import type { Poison } from '../read.ts';
-import type { InboxStore, NewStream, Position, StoreTransaction } from '../store/store.ts';
+import type { Gap, InboxStore, NewStream, Position, StoreTransaction } from '../store/store.ts';
 import type { InboxTransaction } from '../types.ts';
 
 interface State {
@@ -64,6 +64,21 @@ export function memoryStore(): MemoryStore {
     async resetOffset(position) {
       state.offsets.set(placeOf(position), position);
     },
+    async gaps(_olderThanMs, limit) {
+      const first = new Map<StreamKey, Arrival[]>();
+      for (const arrival of state.parked.values()) {
+        const key = streamKey(arrival.event);
+        const all = [...(first.get(key) ?? []), arrival];
+        first.set(
+          key,
+          all.sort((a, b) => Number(a.event.version - b.event.version)),
+        );
+      }
+      return [...first.entries()].slice(0, limit).map(([key, arrivals]) => gapOf(state.streams.get(key)!, arrivals));
+    },
+    async backlog() {
+      return { parked: state.parked.size, oldestParkedAgeMs: 0, deadLetters: state.deadLetters.size };
+    },
     async close() {},
   };
   return store;
@@ -86,7 +101,7 @@ function transactionOn(state: State, fail: (step: string) => void): StoreTransac
       fail('lockStreams');
       for (const stream of streams) {
         const key = streamKey(stream);
-        if (!state.streams.has(key)) state.streams.set(key, { ...stream, version: 0n, parked: 0 });
+        if (!state.streams.has(key)) state.streams.set(key, { ...stream, parked: 0 });
       }
       return new Map(streams.map((stream) => [streamKey(stream), state.streams.get(streamKey(stream))!]));
     },
@@ -131,6 +146,21 @@ function transactionOn(state: State, fail: (step: string) => void): StoreTransac
       fail('writeDeadLetters');
       for (const letter of poison) state.deadLetters.set(placeOf(letter.message) + letter.message.offset, letter);
     },
+  };
+}
+
+function gapOf(stream: StreamState, arrivals: readonly Arrival[]): Gap {
+  const { event, message } = arrivals[0]!;
+  const { source, aggregateType, aggregateId, incarnation, version } = event;
+  return {
+    ...{ source, aggregateType, aggregateId, incarnation },
+    version: incarnation === stream.incarnation ? stream.version + 1n : 1n,
+    parked: arrivals.length,
+    firstParked: version,
+    firstParkedAtMs: message.timestampMs,
+    topic: message.topic,
+    partition: message.partition,
+    ageMs: 60_000,
   };
 }
 

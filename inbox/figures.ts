@@ -1,0 +1,79 @@
+import type { Admin, Logger } from '../kafka/port.ts';
+import type { Clock } from './clock.ts';
+import type { InboxMetrics } from './metrics.ts';
+import type { Progress } from './progress.ts';
+import type { InboxStore } from './store/store.ts';
+
+export interface FiguresOptions {
+  topics: readonly string[];
+  store: InboxStore;
+  progress: Progress;
+  admin(): Admin | null;
+  lastSignOfLifeMs(): number;
+  clock: Clock;
+  metrics: InboxMetrics;
+  logger: Logger;
+  pollMs: number;
+}
+
+const backlogPollMs = 10_000;
+
+/** Asks now and then how far the topics go and what waits in the database, and passes it on as metrics. */
+export class Figures {
+  #options: FiguresOptions;
+  #running = false;
+  #cancel = () => {};
+  #backlogMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: FiguresOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running = true;
+    void this.#poll();
+  }
+
+  stop(): void {
+    this.#running = false;
+    this.#cancel();
+  }
+
+  async #poll(): Promise<void> {
+    await this.#ends();
+    await this.#backlog();
+    if (this.#running) this.#cancel = this.#options.clock.after(this.#options.pollMs, () => void this.#poll());
+  }
+
+  async #ends(): Promise<void> {
+    const { topics, progress, metrics, logger } = this.#options;
+    for (const topic of topics) {
+      try {
+        const offsets = (await this.#options.admin()?.offsets(topic)) ?? [];
+        for (const { partition, end } of offsets) progress.heardEnd({ topic, partition }, end);
+      } catch (error) {
+        logger.debug(`inbox: the ends of ${topic} could not be had.`, error);
+      }
+      if (!this.#running) return;
+    }
+    for (const { topic, partition, lag } of progress.lags(this.#options.lastSignOfLifeMs())) {
+      const labels = { topic, partition: String(partition) };
+      metrics.gauge('inbox.lag.events', lag.events ?? -1, labels);
+      metrics.gauge('inbox.lag.ms', lag.ms ?? -1, labels);
+    }
+  }
+
+  async #backlog(): Promise<void> {
+    const { store, clock, metrics, logger } = this.#options;
+    if (!this.#running || clock.monotonicMs() - this.#backlogMs < backlogPollMs) return;
+    this.#backlogMs = clock.monotonicMs();
+    try {
+      const { parked, oldestParkedAgeMs, deadLetters } = await store.backlog();
+      metrics.gauge('inbox.parked', parked);
+      metrics.gauge('inbox.parked.oldest.ms', oldestParkedAgeMs);
+      metrics.gauge('inbox.dead_letters.waiting', deadLetters);
+    } catch (error) {
+      logger.debug('inbox: the backlog could not be read.', error);
+    }
+  }
+}

@@ -141,4 +141,44 @@ describe('InboxMixin', () => {
     );
     await broker.destroyService(service);
   });
+
+  it('goes on past a missing event by an action, and says what is wrong with its parameters', async () => {
+    const before = (await effects()).length;
+    const sequenceTopic = await testTopic(1);
+    const service = broker.createService({
+      name: 'in-sequence',
+      mixins: [
+        InboxMixin({
+          group: 'in-sequence',
+          mode: 'sequence',
+          topics: [sequenceTopic.topic],
+          catalogue: testCatalogue,
+          database: 'a-consumer',
+          config,
+          handlers: {
+            '*': {
+              async handle(tx, event) {
+                await tx.write('INSERT INTO effects (what) VALUES (?)', [`sequence ${event.version}`]);
+              },
+            },
+          },
+        }),
+      ],
+    }) as InboxService;
+    await sequenceTopic.publish([1, 2, 5].map((version) => testEvent('8', version)));
+    await waitFor('no lag', () => service.inboxStatus().lagMs === 0);
+    const stream = { source: 'like', aggregateType: 'article', aggregateId: '8' };
+    const resume = (params: object) => broker.call('in-sequence.inboxResume', params);
+    await expect(resume({ ...stream, version: '4' })).rejects.toMatchObject({ type: 'VALIDATION_ERROR' });
+    await expect(resume({ ...stream, version: '-4', reason: 'x' })).rejects.toThrow('version is "-4"');
+    await expect(resume({ ...stream, aggregateId: '9', version: '4', reason: 'x' })).rejects.toMatchObject({
+      code: 404,
+      type: 'INBOX_NO_GAP',
+    });
+    expect((await effects()).slice(before)).toEqual(['sequence 1', 'sequence 2']);
+    await resume({ ...stream, version: '4', reason: 'they never were' });
+    expect((await effects()).slice(before)).toEqual(['sequence 1', 'sequence 2', 'sequence 5']);
+    await broker.destroyService(service);
+    await sequenceTopic.close();
+  });
 });

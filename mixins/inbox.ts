@@ -1,4 +1,4 @@
-import type { Service, ServiceSchema } from 'moleculer';
+import moleculer, { type Service, type ServiceSchema } from 'moleculer';
 import { databaseUrl } from '../config/database-url.ts';
 import { type Config, loadConfig, required } from '../config/load.ts';
 import { verifyDatabase } from '../database/verify.ts';
@@ -6,10 +6,13 @@ import type { Catalogue } from '../events/catalogue.ts';
 import type { Database } from '../inbox/database/database.ts';
 import { openPool } from '../inbox/database/pool.ts';
 import { onSequelize } from '../inbox/database/sequelize.ts';
-import { createInbox, type Inbox } from '../inbox/inbox.ts';
+import type { GapAnswer } from '../inbox/gaps/answer.ts';
+import { createInbox, type Inbox, NoGapError } from '../inbox/inbox.ts';
 import { moleculerMetrics } from '../inbox/moleculer-metrics.ts';
+import type { Stream } from '../inbox/plan.ts';
 import type { InboxStatus } from '../inbox/status.ts';
 import { mysqlStore } from '../inbox/store/mysql.ts';
+import type { Gap } from '../inbox/store/store.ts';
 import type { InboxEvent, InboxHandler, InboxHandlers, InboxMode } from '../inbox/types.ts';
 import { kafkaConnectionOf } from '../kafka/connection.ts';
 import { createKafkajsPort } from '../kafka/kafkajs/index.ts';
@@ -18,8 +21,11 @@ import { inboxMigrations } from '../migrations/inbox/index.ts';
 import type { ReadinessCheck } from '../telemetry/readiness.ts';
 import type { DatabaseChecks, DatabaseService } from './database.ts';
 
+export type { GapAnswer } from '../inbox/gaps/answer.ts';
 export type { InboxStatus } from '../inbox/status.ts';
 export type { InboxEvent, InboxHandler, InboxMode, InboxTransaction } from '../inbox/types.ts';
+
+const { MoleculerClientError, ValidationError } = moleculer.Errors;
 
 export interface InboxMixinOptions {
   /** The consumer's name: what its inbox rows, watermarks and offsets belong to. The Kafka group is `<topicPrefix>.<group>`. */
@@ -35,6 +41,10 @@ export interface InboxMixinOptions {
   afterCommit?(this: Service, events: readonly InboxEvent[]): Promise<unknown> | unknown;
   /** Transactions on the service's Sequelize (`tx.transaction` for models) in place of a mysql2 pool of the inbox's own. */
   sequelize?: boolean;
+  /** Where the streams of a new `sequence` inbox begin. `first-seen`: at the first version that comes. Default `first-version`. */
+  baseline?: 'first-version' | 'first-seen';
+  /** Asks a producer for an event that a `sequence` inbox misses. Without it a gap is an alarm and waits for `inboxResume`. */
+  askProducer?(this: Service, gap: Gap): Promise<GapAnswer>;
   /** Partitions worked on at once. Default 4. */
   concurrency?: number;
   /** Events in one transaction at most. Default 500. */
@@ -64,7 +74,8 @@ export interface InboxService extends Service {
  *     })]
  *
  * Methods: `inboxStatus()`, `inboxReadiness()` and `readiness()` (a service with a `readiness` of its own adds
- * `inboxReadiness()` to it). Action: `<service>.inboxStatus`, the same as JSON (`InboxStatus`).
+ * `inboxReadiness()` to it). Actions: `<service>.inboxStatus`, the same as JSON (`InboxStatus`), and
+ * `<service>.inboxResume`.
  */
 export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
   interface Instance extends InboxService, DatabaseService, DatabaseChecks {
@@ -79,6 +90,21 @@ export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
       inboxStatus: {
         handler(this: Instance) {
           return this.inboxStatus();
+        },
+      },
+      /**
+       * `{ source, aggregateType, aggregateId, version, reason }`: a stream of a `sequence` inbox that waits for a missing
+       * event goes on as if everything through `version` had been applied. Errors: `VALIDATION_ERROR` (422), `INBOX_NO_GAP` (404).
+       */
+      inboxResume: {
+        async handler(this: Instance, ctx) {
+          const { stream, version, reason } = resumeParams(ctx.params);
+          try {
+            await this.inbox!.resume(stream, version, reason);
+          } catch (error) {
+            if (!(error instanceof NoGapError)) throw error;
+            throw new MoleculerClientError(error.message, 404, error.code);
+          }
         },
       },
     },
@@ -122,6 +148,8 @@ export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
         catalogue: options.catalogue,
         handlers: boundTo(this, options.handlers),
         afterCommit: options.afterCommit?.bind(this),
+        baseline: options.baseline,
+        askProducer: options.askProducer?.bind(this),
         store: mysqlStore({ database: this.inboxDatabase, consumer: options.group, mode: options.mode }),
         kafka,
         concurrency,
@@ -148,6 +176,25 @@ export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
       throw new Error(`InboxMixin with sequelize: true needs DatabaseMixin on ${service.fullName}.`);
     return onSequelize(service.sequelize as never);
   }
+}
+
+function resumeParams(given: unknown): { stream: Stream; version: bigint; reason: string } {
+  const params = given as Record<string, unknown>;
+  const text = (name: string): string => {
+    const value = params[name];
+    if (typeof value === 'string' && value !== '') return value;
+    throw new ValidationError(
+      `${name} is ${JSON.stringify(value)}; allowed: a text that is not empty.`,
+      'VALIDATION_ERROR',
+    );
+  };
+  const version = text('version');
+  if (!/^[1-9][0-9]{0,18}$/.test(version)) {
+    const message = `version is ${JSON.stringify(version)}; allowed: a positive whole number as text.`;
+    throw new ValidationError(message, 'VALIDATION_ERROR');
+  }
+  const stream = { source: text('source'), aggregateType: text('aggregateType'), aggregateId: text('aggregateId') };
+  return { stream, version: BigInt(version), reason: text('reason') };
 }
 
 function boundTo(service: Service, handlers: InboxMixinOptions['handlers']): InboxHandlers {

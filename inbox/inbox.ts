@@ -58,7 +58,7 @@ export function createInbox(options: InboxOptions): Inbox {
     metrics,
     logger,
     random,
-    batchSize: options.batchSize ?? 500,
+    batchSize: options.batchSize ?? 1000,
     handlerAttempts: options.handlerAttempts ?? 5,
     handlerTimeoutMs: options.handlerTimeoutMs ?? 10_000,
     parkedLimit: options.parkedLimit ?? 1000,

@@ -23,7 +23,7 @@ export interface InboxOptions {
   metrics?: InboxMetrics;
   logger?: Logger;
   random?(): number;
-  /** Messages in one transaction at most. Default 500. */
+  /** Messages in one transaction at most. Default 1,000. */
   batchSize?: number;
   /** Partitions worked on at once, each with a database connection. Default 4. */
   concurrency?: number;

@@ -47,7 +47,7 @@ export interface InboxMixinOptions {
   askProducer?(this: Service, gap: Gap): Promise<GapAnswer>;
   /** Partitions worked on at once. Default 4. */
   concurrency?: number;
-  /** Events in one transaction at most. Default 500. */
+  /** Events in one transaction at most. Default 1,000. */
   batchSize?: number;
   /** Default: `loadConfig(process.env)`. */
   config?: Config;

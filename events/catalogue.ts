@@ -14,6 +14,8 @@ export interface Catalogue {
 export function createCatalogue(definitions: readonly EventDefinition[]): Catalogue {
   const ajv = new Ajv({ allErrors: true, strict: true });
   addFormats.default(ajv);
+  const known = new Set<EventDefinition>();
+  // compiled when first needed: a relay, or a projector of one topic, never looks into most payloads
   const compiled = new Map<EventDefinition, ValidateFunction>();
   const byVersion = new Map<string, EventDefinition>();
   const newest = new Map<string, EventDefinition>();
@@ -23,15 +25,16 @@ export function createCatalogue(definitions: readonly EventDefinition[]): Catalo
     byVersion.set(name, definition);
     const other = newest.get(definition.type);
     if (!other || other.schemaVersion < definition.schemaVersion) newest.set(definition.type, definition);
-    compiled.set(definition, ajv.compile(definition.payload));
+    known.add(definition);
   }
   return {
     definitions,
     find: (type, schemaVersion) =>
       schemaVersion === undefined ? newest.get(type) : byVersion.get(`${type} v${schemaVersion}`),
     check(definition, payload) {
-      const validate = compiled.get(definition);
-      if (!validate) throw new Error(`The event ${definition.type} is not in this catalogue.`);
+      if (!known.has(definition)) throw new Error(`The event ${definition.type} is not in this catalogue.`);
+      const validate = compiled.get(definition) ?? ajv.compile(definition.payload);
+      compiled.set(definition, validate);
       return validate(payload) ? null : inWords(validate.errors ?? []);
     },
   };

@@ -14,7 +14,7 @@ interface HotList {
 }
 
 const articlesCount = 15;
-const requestsPerSecond = 40;
+const users = 4;
 
 describe('a whole board on real servers', () => {
   let board: TemporaryBoard;
@@ -91,7 +91,7 @@ describe('a whole board on real servers', () => {
     'loses nothing when %s is killed with SIGKILL under traffic',
     async (nodeId) => {
       const traffic = new Traffic(client, articles);
-      traffic.start(requestsPerSecond);
+      traffic.start(users);
       await pause(1000); // traffic before, during and after
       const { pid } = board.supervisor.running.find((node) => node.nodeId === nodeId)!;
       process.kill(pid, 'SIGKILL');
@@ -108,7 +108,7 @@ describe('a whole board on real servers', () => {
   it('answers everything while Kafka is away for 60 s, also from an edge that starts meanwhile, and catches up after it', async () => {
     const outageMs = 60_000;
     const traffic = new Traffic(client, articles);
-    traffic.start(requestsPerSecond);
+    traffic.start(users);
     await pause(1000);
     const kafka = board.stack.server('kafka');
     await kafka.kill();

@@ -10,42 +10,42 @@ export interface TrafficReport {
   failures: unknown[];
 }
 
-/** Writes and hot-list reads at a rate, until they are stopped. */
+/** A pause after each answer: the load follows what the machine can do, so that no queue grows on a slow one. */
+const thinkMs = 20;
+
+/** Users who write and read the hot list, each waiting for the answer before the next request, until they are stopped. */
 export class Traffic {
   readonly #client: BoardClient;
   readonly #articles: string[];
   readonly #report: TrafficReport = { answers: {}, broken: {}, failures: [] };
-  readonly #inFlight = new Set<Promise<void>>();
-  #running: Promise<void> | null = null;
+  #users: Promise<void>[] = [];
   #stopping = false;
-  #user = 1;
+  #nextUser = 1;
 
   constructor(client: BoardClient, articles: readonly string[]) {
     this.#client = client;
     this.#articles = [...articles];
   }
 
-  start(requestsPerSecond: number): void {
-    this.#running = (async () => {
+  start(users: number): void {
+    this.#users = Array.from({ length: users }, async () => {
       while (!this.#stopping) {
-        const one: Promise<void> = this.#request().finally(() => this.#inFlight.delete(one));
-        this.#inFlight.add(one);
-        await pause(1000 / requestsPerSecond);
+        await this.#request();
+        await pause(thinkMs);
       }
-    })();
+    });
   }
 
   /** Ends the traffic when all requests have been answered or broken. */
   async stop(): Promise<TrafficReport> {
     this.#stopping = true;
-    await this.#running;
-    await Promise.all(this.#inFlight);
+    await Promise.all(this.#users);
     return this.#report;
   }
 
   async #request(): Promise<void> {
     const articleId = this.#articles[Math.floor(Math.random() ** 2 * this.#articles.length)]!;
-    const userId = String(this.#user++);
+    const userId = String(this.#nextUser++);
     const chance = Math.random();
     try {
       const { status, body } =

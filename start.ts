@@ -2,11 +2,11 @@ import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startBoard } from './cluster/board.ts';
-import { clusterFile, readClusterState } from './cluster/cluster-file.ts';
 import { exitCodeOfBadConfig } from './cluster/messages.ts';
 import { planCluster } from './cluster/plan.ts';
 import { SupervisedProcess } from './cluster/supervised-process.ts';
 import { ConfigError, loadConfig } from './config/load.ts';
+import { readCluster } from './stack/cluster-file.ts';
 
 // `npm start`: servers, migrations and topics, then the nodes under one supervisor, and demo traffic (`-- --no-demo`: none).
 // Ctrl-C drains and ends all that this process started.
@@ -27,7 +27,7 @@ async function main(): Promise<void> {
 
   const config = loadConfig(process.env);
   const dataFolder = resolve(config.data);
-  const other = readClusterState(clusterFile(dataFolder));
+  const other = readCluster(dataFolder);
   if (other !== null) {
     throw new Error(
       `A Hotboard runs already on ${dataFolder}: process ${other.pid}. "npm run stack -- status" shows it.`,

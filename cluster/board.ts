@@ -4,7 +4,6 @@ import { join, resolve } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { migrateAll } from '../migrations/all.ts';
 import { type RunningStack, startStack } from '../stack/stack.ts';
-import { clusterFile } from './cluster-file.ts';
 import { planCluster } from './plan.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -44,8 +43,7 @@ export async function startBoard({ env, log }: BoardOptions): Promise<RunningBoa
     await migrateAll({ config: loadConfig(nodeEnv), log: say });
 
     say(`Starting ${nodes.length} nodes: ${nodes.map((node) => node.nodeId).join(', ')}.`);
-    const stateFile = clusterFile(data);
-    const supervisor = new Supervisor({ nodes, env: nodeEnv, stateFile, shutdownMs: config.shutdownMs, log });
+    const supervisor = new Supervisor({ nodes, env: nodeEnv, data, shutdownMs: config.shutdownMs, log });
     try {
       await supervisor.start();
     } catch (error) {

@@ -1,13 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { until } from '../testing/until.ts';
 import { restartBackoff } from './backoff.ts';
-import { clusterFile, readClusterState, writeClusterState } from './cluster-file.ts';
 import { exitCodeOfBadConfig } from './messages.ts';
 import { nodeEnvironment, planCluster } from './plan.ts';
-import { isAlive, startTimeOf } from './process-identity.ts';
 import { serviceSchemas } from './services.ts';
 import { SupervisedProcess } from './supervised-process.ts';
 
@@ -51,29 +46,6 @@ describe('the restart backoff', () => {
       500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000,
     ]);
     expect(backoff.next(60_000)).toBe(500);
-  });
-});
-
-describe('the cluster file', () => {
-  let folder: string;
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'hotboard a b ü '));
-  });
-  afterAll(() => rmSync(folder, { recursive: true }));
-
-  it('is read back while its writer lives, and ignored when its pid belongs to another process', () => {
-    const file = clusterFile(folder);
-    const nodes = [{ nodeId: 'relay-1', services: ['relay'], pid: 1, httpPort: null, opsPort: 3102 }];
-    expect(readClusterState(file)).toBeNull();
-    writeClusterState(file, nodes);
-    expect(readClusterState(file)).toMatchObject({ pid: process.pid, nodes });
-    writeFileSync(file, JSON.stringify({ pid: process.pid, startTime: 'another', nodes }));
-    expect(readClusterState(file)).toBeNull();
-  });
-
-  it('knows a process by its pid and start time', () => {
-    expect(isAlive({ pid: process.pid, startTime: startTimeOf(process.pid)! })).toBe(true);
-    expect(startTimeOf(2 ** 22 + 1)).toBeNull();
   });
 });
 

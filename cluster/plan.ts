@@ -4,7 +4,7 @@ import type { Config } from '../config/load.ts';
 export interface PlannedNode {
   nodeId: string;
   role: NodeRole;
-  services: readonly string[];
+  services: string[];
   /** Only on nodes with the gateway. */
   httpPort: number | null;
   opsPort: number;
@@ -16,7 +16,7 @@ export type NodeRole = 'edge' | 'relay' | 'hot-article';
  * What `npm start` runs. The gateway and the producers share a process (an edge), so that writes never cross Kafka; relays
  * and projectors are apart from them, so that each can be killed or scaled alone.
  */
-const roles: readonly { role: NodeRole; services: readonly string[] }[] = [
+const roles: readonly { role: NodeRole; services: string[] }[] = [
   { role: 'edge', services: ['api', 'article', 'comment', 'like', 'view', 'hot-list'] },
   { role: 'relay', services: ['relay'] },
   { role: 'hot-article', services: ['hot-article'] },

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { type RunningNode, removeClusterState, writeClusterState } from './cluster-file.ts';
+import { removeCluster, writeCluster } from '../stack/cluster-file.ts';
 import { nodeEnvironment, type PlannedNode } from './plan.ts';
 import { SupervisedProcess } from './supervised-process.ts';
 
@@ -7,12 +7,21 @@ export interface SupervisorOptions {
   nodes: readonly PlannedNode[];
   /** Environment of all nodes: endpoints, secrets, settings. */
   env: Readonly<Record<string, string | undefined>>;
-  /** Where the running nodes are listed for `stack status`. */
-  stateFile: string;
+  /** The data folder, where the running nodes are listed for `stack status`. */
+  data: string;
   /** How long a node may drain. */
   shutdownMs: number;
   /** Each line that a node writes, and what the supervisor itself has to say. */
   log(from: string, text: string): void;
+}
+
+/** A node that is up. */
+export interface RunningNode {
+  nodeId: string;
+  services: string[];
+  pid: number;
+  httpPort: number | null;
+  opsPort: number;
 }
 
 const nodeScript = fileURLToPath(new URL('./node.ts', import.meta.url));
@@ -63,17 +72,17 @@ export class Supervisor {
         }),
       );
     }
-    removeClusterState(this.#options.stateFile);
+    removeCluster(this.#options.data);
   }
 
   #up({ nodeId, services, pid, httpPort, opsPort }: RunningNode): void {
     this.#running.set(nodeId, { nodeId, services, pid, httpPort, opsPort });
-    writeClusterState(this.#options.stateFile, this.running);
+    writeCluster(this.#options.data, this.running);
     if (this.#running.size === this.#options.nodes.length) this.#whenAllReady.resolve();
   }
 
   #crashed(name: string, how: string, restartInMs: number | null): void {
-    if (this.#running.delete(name)) writeClusterState(this.#options.stateFile, this.running);
+    if (this.#running.delete(name)) writeCluster(this.#options.data, this.running);
     if (restartInMs === null) {
       this.#whenAllReady.reject(new Error(`${name} can't start with this configuration; its lines above say why.`));
       this.#options.log('supervisor', `${name} ${how}: its configuration is wrong, so it is not started again`);

@@ -143,6 +143,10 @@ export function describeConsumerFaults(create: CreatePort): void {
       expect(await long.slowBatch).toEqual({ batches: 1, ownerAfter: true });
     });
 
+    it('waits at stop for a batch that takes longer than the session, and commits it', async () => {
+      expect(await long.slowStop).toEqual({ ownerAfter: true, committed: [1n] });
+    });
+
     it('comes back by itself after Kafka was away', async () => {
       expect(await long.outage).toEqual({ outOfOrder: [], committed: [2n, 1n] });
     });

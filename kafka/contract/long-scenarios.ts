@@ -7,7 +7,12 @@ import { allAcknowledged, type ContractContext, eventually, History, message } f
  * beside the other tests, and each test looks at its own.
  */
 export function beginLongScenarios(context: ContractContext) {
-  const scenarios = { slowBatch: slowBatch(context), outage: outage(context), cutOff: cutOff(context) };
+  const scenarios = {
+    slowBatch: slowBatch(context),
+    slowStop: slowStop(context),
+    outage: outage(context),
+    cutOff: cutOff(context),
+  };
   for (const scenario of Object.values(scenarios)) scenario.catch(() => {}); // told by the test that awaits it
   return scenarios;
 }
@@ -29,6 +34,25 @@ async function slowBatch(context: ContractContext) {
   await eventually(async () => (await context.committed(groupId, topic))[0] === 1n);
   await consumer.stop();
   return { batches, ownerAfter };
+}
+
+async function slowStop(context: ContractContext) {
+  const { topic, groupId } = await topicWithOneMessage(context);
+  const begun = Promise.withResolvers<void>();
+  let ownerAfter: boolean | null = null;
+  const consumer = await context.consumer({
+    groupId,
+    topics: [topic],
+    async onBatch(_batch, given) {
+      begun.resolve();
+      await new Promise((resolve) => setTimeout(resolve, 7000));
+      ownerAfter = given.isOwner();
+      return undefined;
+    },
+  });
+  await begun.promise;
+  await consumer.stop();
+  return { ownerAfter, committed: await context.committed(groupId, topic) };
 }
 
 async function outage(context: ContractContext) {

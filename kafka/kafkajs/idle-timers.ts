@@ -24,4 +24,5 @@ prototype.scheduleCheckPendingRequests = function () {
     this.throttleCheckTimeoutId = null;
     this.checkPendingRequests();
   }, waitMs);
+  this.throttleCheckTimeoutId.unref(); // an open connection keeps the process alive, a closed one must not
 };

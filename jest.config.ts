@@ -18,7 +18,8 @@ const withServers = {
 
 /**
  * One Jest project for each tier. `unit` needs no server; `int` uses the tests' own stack, several files at once;
- * `e2e` starts clusters and kills servers of its own, so it runs alone (`--runInBand`, see testing/run.ts).
+ * `e2e` starts clusters and kills servers of its own, so it runs alone (`--runInBand`, see testing/run.ts). `long` is what
+ * takes too long for every landing: `npm run test:long`, whose reports are under docs/reports.
  */
 const config: Config = {
   testTimeout: 30_000,
@@ -26,6 +27,7 @@ const config: Config = {
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/**/*.unit.spec.ts'] },
     { ...shared, ...withServers, displayName: 'int', testMatch: ['<rootDir>/**/*.int.spec.ts'] },
     { ...shared, ...withServers, displayName: 'e2e', testMatch: ['<rootDir>/**/*.e2e.spec.ts'] },
+    { ...shared, ...withServers, displayName: 'long', testMatch: ['<rootDir>/**/*.long.spec.ts'] },
   ],
 };
 

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 
 /**
  * `npm test [-- <tier>…] [-- <jest options>]`: unit and integration tests together, then the end-to-end tests alone, since
- * those kill servers. Ends with one line `N passed, N failed[, N skipped]` over all of them.
+ * those kill servers. The tier `long` runs only where it is named (`npm run test:long`). Ends with one line
+ * `N passed, N failed[, N skipped]` over all of them.
  */
-const tiers = ['unit', 'int', 'e2e'] as const;
+const tiers = ['unit', 'int', 'e2e', 'long'] as const;
+const killServers: readonly string[] = ['e2e', 'long'];
 const given = process.argv.slice(2);
 const chosen = tiers.filter((tier) => given.includes(tier));
-const wanted = chosen.length > 0 ? chosen : tiers;
+const wanted = chosen.length > 0 ? chosen : tiers.filter((tier) => tier !== 'long');
 const jestOptions = given.filter((argument) => !(tiers as readonly string[]).includes(argument));
 
 const folder = mkdtempSync(join(tmpdir(), 'hotboard-tests-'));
@@ -39,11 +41,11 @@ function jest(projects: readonly string[], options: readonly string[]): Promise<
 
 const codes = [
   await jest(
-    wanted.filter((tier) => tier !== 'e2e'),
+    wanted.filter((tier) => !killServers.includes(tier)),
     [],
   ),
   await jest(
-    wanted.filter((tier) => tier === 'e2e'),
+    wanted.filter((tier) => killServers.includes(tier)),
     ['--runInBand'],
   ),
 ];

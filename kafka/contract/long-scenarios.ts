@@ -69,10 +69,12 @@ async function outage(context: ContractContext) {
   allAcknowledged(await context.publisher().publish([message(topic, 0, 'b'), message(topic, 1, 'b')]));
   await eventually(() => consumer.status().state === 'rejoining');
   await proxy.listen();
+  const backMs = performance.now();
   await eventually(() => history.count === 3, 25_000);
+  const lateMs = performance.now() - backMs;
   await eventually(async () => (await context.committed(groupId, topic)).join() === '2,1');
   await consumer.stop();
-  return { outOfOrder: history.outOfOrder, committed: await context.committed(groupId, topic) };
+  return { outOfOrder: history.outOfOrder, lateMs, committed: await context.committed(groupId, topic) };
 }
 
 async function cutOff(context: ContractContext) {

@@ -1,6 +1,7 @@
 import { KafkaError } from '../errors.ts';
 import { partitionName } from '../outgoing.ts';
 import type { Consumer, ConsumerOptions, ConsumerStatus, KafkaConnection, TopicPartition } from '../port.ts';
+import type { Membership } from './native-cluster.ts';
 import { Session } from './session.ts';
 
 export interface ConsumerSettings {
@@ -21,6 +22,7 @@ export class KafkajsConsumer implements Consumer {
   readonly #options: ConsumerOptions;
   readonly #settings: ConsumerSettings;
   readonly #paused = new Set<string>();
+  readonly #membership: Membership = { memberId: null };
   #session: Session | null = null;
   #loop: Promise<void> | null = null;
   #stopped = false;
@@ -96,6 +98,7 @@ export class KafkajsConsumer implements Consumer {
       connection: this.#connection,
       options: this.#options,
       settings: this.#settings,
+      membership: this.#membership,
       paused: this.#paused,
       onProgress: () => {
         this.#lastProgressMs = performance.now();

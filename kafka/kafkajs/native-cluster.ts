@@ -1,4 +1,5 @@
 import kafkajs, { type Broker, type Cluster, type PartitionAssigner } from 'kafkajs';
+import type { TopicPartition } from '../port.ts';
 
 const { PartitionAssigners } = kafkajs;
 
@@ -20,29 +21,56 @@ export function captureCluster(): { assigner: PartitionAssigner; cluster(): Clus
   };
 }
 
-export interface FetchWatcher {
+/** The id that the group knows this consumer by, beyond a single native consumer. */
+export interface Membership {
+  memberId: string | null;
+}
+
+export interface BrokerWatcher {
+  membership: Membership;
   /** A broker answered a fetch. */
   onFetched(): void;
   /** The position of a partition is outside what the broker holds. The partition must be paused before this returns. */
-  onOutOfRange(topic: string, partition: number, offset: bigint): void;
+  onOutOfRange(place: TopicPartition & { offset: bigint }): void;
 }
 
 /**
- * Stands between the consumer and its brokers, for two things that kafkajs does by itself and wrongly:
+ * Stands between the consumer and its brokers, for what kafkajs does by itself and wrongly:
  * - where a position is out of range it commits offset -2 for the group and goes on at the beginning, without a word;
  * - it takes the list of aborted transactions as sorted by their first offset. Brokers sort it by the last one, so that of
- *   two interleaved aborted transactions it would show the messages of one.
+ *   two interleaved aborted transactions it shows the messages of one;
+ * - a new consumer joins as a new member, and the group waits for the one before until its session times out.
  */
-export function watchFetches(cluster: Cluster, watcher: FetchWatcher): void {
+export function watchBrokers(cluster: Cluster, watcher: BrokerWatcher): void {
   const watched = new WeakSet<Broker>();
   const findBroker = cluster.findBroker.bind(cluster);
   cluster.findBroker = async (node) => {
     const broker = await findBroker(node);
     if (!watched.has(broker)) {
       watched.add(broker);
-      watchBroker(broker, watcher);
+      watchFetches(broker, watcher);
+      keepMemberId(broker as JoiningBroker, watcher.membership);
     }
     return broker;
+  };
+}
+
+type JoiningBroker = Broker & {
+  joinGroup(request: { memberId?: string; groupId: string }): Promise<{ memberId: string }>;
+};
+
+function keepMemberId(broker: JoiningBroker, membership: Membership): void {
+  const join = broker.joinGroup.bind(broker);
+  broker.joinGroup = async (request) => {
+    try {
+      const answer = await join({ ...request, memberId: request.memberId || (membership.memberId ?? '') });
+      membership.memberId = answer.memberId;
+      return answer;
+    } catch (error) {
+      // kafkajs joins again without an id.
+      if ((error as { type?: string }).type === 'UNKNOWN_MEMBER_ID') membership.memberId = null;
+      throw error;
+    }
   };
 }
 
@@ -52,7 +80,7 @@ export interface FetchedPartition {
   abortedTransactions?: { producerId: string; firstOffset: string }[] | null;
 }
 
-function watchBroker(broker: Broker, watcher: FetchWatcher): void {
+function watchFetches(broker: Broker, watcher: BrokerWatcher): void {
   const fetch = broker.fetch.bind(broker);
   broker.fetch = async (request) => {
     try {
@@ -64,7 +92,7 @@ function watchBroker(broker: Broker, watcher: FetchWatcher): void {
       const { name, topic, partition } = error as { name: string; topic: string; partition: number };
       if (name !== 'KafkaJSOffsetOutOfRange') throw error;
       watcher.onFetched();
-      watcher.onOutOfRange(topic, partition, requestedOffset(request, topic, partition));
+      watcher.onOutOfRange({ topic, partition, offset: requestedOffset(request, topic, partition) });
       return { responses: [] };
     }
   };

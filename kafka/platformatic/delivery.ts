@@ -155,6 +155,7 @@ export class Delivery {
           topic: part.topic,
           partition: part.partition,
           messages: part.chunks[0]!.messages,
+          bytes: part.chunks[0]!.bytes,
           sequence: session ? (session.sequences.get(partKey(part)) ?? 0) : undefined,
         })),
         deadlineMs,

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import type { MessageRecord, NumericMap } from '@platformatic/kafka';
 import { KafkaError } from '../errors.ts';
 import type { OutgoingMessage } from '../port.ts';
 import { Delivery, type DeliveryOptions, type ProducerSession } from './delivery.ts';
 import { protocolCode } from './errors.ts';
+import type { ProduceArguments } from './produce-request.ts';
 import type { Wire } from './wire.ts';
 
 interface Sent {
@@ -44,18 +44,16 @@ class ScriptedWire {
   }
 
   async request(leader: number, _what: string, _versions: unknown, args: readonly unknown[]) {
-    const records = args[2] as MessageRecord[];
-    const { sequences, producerId } = args[3] as { sequences?: NumericMap; producerId?: bigint };
-    const groups = [...Map.groupBy(records, ({ partition }) => partition!)];
+    const { parts, identity } = args[0] as ProduceArguments;
     this.sent.push({
       leader,
-      producerId,
-      parts: groups.map(
-        ([partition, group]) =>
-          `${partition}: ${group[0]!.value} × ${group.length} @ ${sequences?.get(`t:${partition}`) ?? '-'}`,
+      producerId: identity?.producerId,
+      parts: parts.map(
+        ({ partition, messages, sequence }) =>
+          `${partition}: ${messages[0]!.value} × ${messages.length} @ ${sequence ?? '-'}`,
       ),
     });
-    const answer = this.#script.shift() ?? Object.fromEntries(groups.map(([partition]) => [partition, 0]));
+    const answer = this.#script.shift() ?? Object.fromEntries(parts.map(({ partition }) => [partition, 0]));
     if (answer instanceof Error) throw answer;
     const partitionResponses = Object.entries(answer).map(([index, errorCode]) => ({
       index: Number(index),

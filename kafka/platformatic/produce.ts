@@ -1,22 +1,11 @@
-import {
-  initProducerIdV2,
-  initProducerIdV3,
-  initProducerIdV4,
-  initProducerIdV5,
-  type MessageRecord,
-  NumericMap,
-  produceV7,
-  produceV8,
-  produceV9,
-  produceV10,
-  produceV11,
-} from '@platformatic/kafka';
+import { initProducerIdV2, initProducerIdV3, initProducerIdV4, initProducerIdV5 } from '@platformatic/kafka';
 import { partitionName, sizeOf } from '../outgoing.ts';
 import type { OutgoingMessage } from '../port.ts';
 import { answerWithErrors } from './errors.ts';
+import { produceVersions } from './produce-request.ts';
 import type { Wire } from './wire.ts';
 
-// The produce side of the protocol: record batches, produce requests and producer ids.
+// The produce side of the protocol: what goes into a record batch, the answers to produce requests, and producer ids.
 
 /** Messages that go as one record batch to one partition, and their places in the caller's batch. */
 export interface Chunk {
@@ -68,6 +57,8 @@ export interface ProducePart {
   topic: string;
   partition: number;
   messages: readonly OutgoingMessage[];
+  /** About how many bytes its record batch will have. */
+  bytes: number;
   /** Sequence number of the first message; only with an identity. */
   sequence?: number;
 }
@@ -86,36 +77,29 @@ export interface PartAnswer {
   baseOffset: bigint | null;
 }
 
-const produceVersions = [produceV11.api, produceV10.api, produceV9.api, produceV8.api, produceV7.api];
-
 /** One produce request to one leader. Answers by `partKey`; a partition that the broker left out is missing. */
 export async function produce(wire: Wire, leader: number, request: ProduceRequest): Promise<Map<string, PartAnswer>> {
-  const sequences = new NumericMap();
-  const records: MessageRecord[] = [];
-  const timestamp = BigInt(Date.now());
-  for (const part of request.parts) {
-    // The client's encoder looks sequences up by this name.
-    if (part.sequence !== undefined) sequences.set(`${part.topic}:${part.partition}`, part.sequence);
-    for (const message of part.messages) records.push(toRecord(message, timestamp));
-  }
-  const { identity, transactionalId } = request;
   const answer = await answerWithErrors(
     wire.request(
       leader,
       'produce',
       produceVersions,
       [
-        request.acks === 'all' ? -1 : 1,
-        // The broker gives up on its replicas before this side gives up on the broker.
-        Math.max(100, Math.floor(request.deadlineMs * 0.8)),
-        records,
-        { ...identity, sequences: identity ? sequences : undefined, transactionalId },
+        {
+          acks: request.acks === 'all' ? -1 : 1,
+          // The broker gives up on its replicas before this side gives up on the broker.
+          timeoutMs: Math.max(100, Math.floor(request.deadlineMs * 0.8)),
+          timestampMs: Date.now(),
+          parts: request.parts,
+          identity: request.identity,
+          transactionalId: request.transactionalId,
+        },
       ],
       { deadlineMs: request.deadlineMs },
     ),
   );
   const answers = new Map<string, PartAnswer>();
-  for (const { name, partitionResponses } of typeof answer === 'boolean' ? [] : answer.responses) {
+  for (const { name, partitionResponses } of answer.responses) {
     for (const { index, errorCode, errorMessage, baseOffset } of partitionResponses) {
       answers.set(partKey({ topic: name, partition: index }), {
         errorCode,
@@ -155,14 +139,4 @@ export function partKey({ topic, partition }: { topic: string; partition: number
 /** For people. */
 export function placeOf({ topic, partition }: { topic: string; partition: number }): string {
   return `${topic}[${partition}]`;
-}
-
-function toRecord({ topic, partition, key, value, headers }: OutgoingMessage, timestamp: bigint): MessageRecord {
-  const map = new Map<Buffer, Buffer>();
-  for (const name in headers) {
-    const header = headers[name]!;
-    map.set(Buffer.from(name), typeof header === 'string' ? Buffer.from(header) : header);
-  }
-  // The client's types ask for a value, its encoder takes null as well: a tombstone.
-  return { topic, partition, key: key ?? undefined, value: value as Buffer, headers: map, timestamp };
 }

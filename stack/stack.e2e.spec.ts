@@ -23,7 +23,10 @@ const quiet = ['--disable-warning=ExperimentalWarning', '--disable-warning=Timeo
 const plainEnv = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HOTBOARD_|JEST_)/.test(name)));
 const env = { ...plainEnv, HOTBOARD_STACK: 'embedded', LC_ALL: 'C' };
 
-afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+afterAll(async () => {
+  await Promise.all(seen.map((process) => endProcess(process, 0)));
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+});
 
 /** Runs `stack …` in a checkout, as npm does. */
 async function stackCommand(checkout: string, words: string[], more: NodeJS.ProcessEnv = {}) {
@@ -40,7 +43,15 @@ async function stackCommand(checkout: string, words: string[], more: NodeJS.Proc
   return { code, out, err };
 }
 
-const stateOf = (data: string) => JSON.parse(readFileSync(join(data, 'stack.json'), 'utf8')) as StackState;
+/** Everything that was ever seen running: a test that fails must leave none of it. */
+const seen: ProcessIdentity[] = [];
+
+function stateOf(data: string): StackState {
+  const state = JSON.parse(readFileSync(join(data, 'stack.json'), 'utf8')) as StackState;
+  seen.push(state.keeper, ...processesOf(state));
+  return state;
+}
+
 const processesOf = (state: StackState) => state.servers.flatMap(({ process }) => process ?? []);
 
 async function gone(processes: ProcessIdentity[], timeoutMs: number): Promise<boolean> {
@@ -224,14 +235,10 @@ describe('a stack whose owner is killed', () => {
       await endProcess(state.keeper, 0);
       owner.kill('SIGKILL');
       const orphans = processesOf(state);
-      try {
-        expect(orphans.map(isAlive)).toEqual([true, true]);
-        const down = await stackCommand(repository, ['down'], { HOTBOARD_DATA: data });
-        expect(down).toMatchObject({ code: 0, out: expect.stringContaining('ended the stack') });
-        expect(orphans.some(isAlive)).toBe(false);
-      } finally {
-        await Promise.all(orphans.map((orphan) => endProcess(orphan, 0)));
-      }
+      expect(orphans.map(isAlive)).toEqual([true, true]);
+      const down = await stackCommand(repository, ['down'], { HOTBOARD_DATA: data });
+      expect(down).toMatchObject({ code: 0, out: expect.stringContaining('ended the stack') });
+      expect(orphans.some(isAlive)).toBe(false);
     },
     startMs,
   );

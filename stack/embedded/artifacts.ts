@@ -74,13 +74,16 @@ function mariadb(platform: string): Artifact {
   };
 }
 
-function mariadbFile(entry: string): Picked | null {
+/** Where a file of MariaDB's jar goes; null: it is not needed. */
+export function mariadbFile(entry: string): Picked | null {
   const inside = /\/mariadb-[^/]+\/[^/]+\/(.+)$/.exec(entry)?.[1];
   if (inside === 'bin/mariadbd') return { path: inside, executable: true };
   // Libraries travel with the server on macOS.
   if (inside !== undefined && /^libs?\/[^/]+\.dylib$/.test(inside)) return { path: inside, executable: true };
-  const share = /^share\/(?:mariadb_[a-z_]+\.sql|maria_add_gis_sp_bootstrap\.sql|english\/.+|charsets\/.+)$/;
-  return inside !== undefined && share.test(inside) ? { path: inside, executable: false } : null;
+  // Built for macOS it has them one folder deeper.
+  const share = /^share\/(?:mysql\/)?(mariadb_[a-z_]+\.sql|maria_add_gis_sp_bootstrap\.sql|english\/.+|charsets\/.+)$/;
+  const shared = share.exec(inside ?? '')?.[1];
+  return shared === undefined ? null : { path: `share/${shared}`, executable: false };
 }
 
 function redis(platform: string, binary: RegExp): Artifact {

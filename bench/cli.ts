@@ -4,6 +4,8 @@ import type { Bench } from './bench.ts';
 
 const benches: Record<string, () => Promise<{ default: Bench }>> = {
   e2e: () => import('./e2e.ts'),
+  relay: () => import('./relay.ts'),
+  transporter: () => import('./transporter.ts'),
 };
 
 const [name, ...options] = process.argv.slice(2);

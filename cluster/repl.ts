@@ -1,7 +1,5 @@
-import { join, resolve } from 'node:path';
 import moleculer from 'moleculer';
-import { loadConfig } from '../config/load.ts';
-import { readState } from '../stack/state-file.ts';
+import { attachedEnvironment } from '../stack/attach.ts';
 
 // `npm run repl`: Moleculer's REPL as a node of its own in the running cluster (`nodes`, `actions`, `call relay.status`, …).
 // It finds the servers of `npm start` by the data folder, others by the environment.
@@ -9,8 +7,7 @@ import { readState } from '../stack/state-file.ts';
 process.env.HOTBOARD_NODE_ID ??= 'repl';
 process.env.HOTBOARD_OPS_PORT ??= '0';
 process.env.HOTBOARD_LOG_LEVEL ??= 'warn';
-const stack = readState(join(resolve(loadConfig(process.env).data), 'stack.json'));
-for (const [name, value] of Object.entries(stack?.environment ?? {})) process.env[name] ??= value;
+Object.assign(process.env, attachedEnvironment(process.env));
 
 const { default: brokerOptions } = await import('../moleculer.config.ts');
 const broker = new moleculer.ServiceBroker({ ...brokerOptions, replOptions: { delimiter: 'hotboard$' } as never });

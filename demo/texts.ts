@@ -1,6 +1,6 @@
 const subjects = [
   'The night bus',
-  'My balcony tomatoes',
+  'My balcony garden',
   'A quiet café',
   'The new library',
   'This weekend’s hike',

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { databaseUrl } from '../config/database-url.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
+import { attachedEnvironment } from '../stack/attach.ts';
 import { migrateAll, migrateTopics } from './all.ts';
 import { type BoardDatabase, boardDatabases } from './databases.ts';
 import { MigrationError } from './errors.ts';
@@ -25,7 +26,7 @@ try {
 
 async function run(argv: string[]): Promise<void> {
   const { command, chosen, to, all } = readArguments(argv);
-  const config = loadConfig(process.env);
+  const config = loadConfig(attachedEnvironment(process.env));
   const log = (message: string) => console.log(message);
   const optionsOf = (database: BoardDatabase) => ({
     url: databaseUrl(config, database.name),

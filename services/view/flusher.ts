@@ -98,7 +98,8 @@ export class ViewFlusher {
         if (this.#failures > 0) logger.info('Views are written again.');
         this.#failures = 0;
       } catch (error) {
-        if (this.#failures === 0) logger.warn('Views could not be written; they are kept and tried again.', error);
+        if (this.#failures === 0)
+          logger.warn(`Views could not be written (${inWords(error)}); they are kept and tried again.`);
         this.#failures++;
       }
       if (more || this.#stopping) continue;
@@ -110,4 +111,10 @@ export class ViewFlusher {
 
 async function sleepUntil(ms: number, signal: AbortSignal): Promise<void> {
   await pause(ms, undefined, { signal }).catch(() => undefined);
+}
+
+/** An error and what was behind it, without stacks: it is tried again anyway. */
+function inWords(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message} ${error.cause.message}` : error.message;
 }

@@ -110,7 +110,7 @@ describe('ViewFlusher', () => {
     expect(sleeps.map(({ ms }) => ms)).toEqual([1000, 2000, 500]);
     expect(log).toEqual([
       'back a',
-      'Views could not be written; they are kept and tried again.',
+      'Views could not be written (away); they are kept and tried again.',
       'back a',
       'write a',
       'done a',

@@ -9,6 +9,15 @@ export interface Catalogue {
   find(type: string, schemaVersion?: number): EventDefinition | undefined;
   /** Null where the payload fits its schema, else what is wrong, in words. */
   check(definition: EventDefinition, payload: unknown): string | null;
+  /** Compiles these definitions now: who will need them finds a mistake at its start. Throws `EventSchemaError`. */
+  prepare(definitions: readonly EventDefinition[]): void;
+}
+
+/** A definition whose payload is no valid JSON Schema. `message` is one line that names the event. */
+export class EventSchemaError extends Error {
+  override readonly name = 'EventSchemaError';
+  readonly code = 'EVENT_SCHEMA_INVALID';
+  readonly retryable = false;
 }
 
 export function createCatalogue(definitions: readonly EventDefinition[]): Catalogue {
@@ -27,15 +36,32 @@ export function createCatalogue(definitions: readonly EventDefinition[]): Catalo
     if (!other || other.schemaVersion < definition.schemaVersion) newest.set(definition.type, definition);
     known.add(definition);
   }
+  const validatorOf = (definition: EventDefinition): ValidateFunction => {
+    const name = `${definition.type} v${definition.schemaVersion}`;
+    if (!known.has(definition)) throw new Error(`The event ${definition.type} is not in this catalogue.`);
+    try {
+      const validate = compiled.get(definition) ?? ajv.compile(definition.payload);
+      compiled.set(definition, validate);
+      return validate;
+    } catch (cause) {
+      throw new EventSchemaError(
+        `The payload of the event ${name} is no valid JSON Schema: ${(cause as Error).message}`,
+        {
+          cause,
+        },
+      );
+    }
+  };
   return {
     definitions,
     find: (type, schemaVersion) =>
       schemaVersion === undefined ? newest.get(type) : byVersion.get(`${type} v${schemaVersion}`),
     check(definition, payload) {
-      if (!known.has(definition)) throw new Error(`The event ${definition.type} is not in this catalogue.`);
-      const validate = compiled.get(definition) ?? ajv.compile(definition.payload);
-      compiled.set(definition, validate);
+      const validate = validatorOf(definition);
       return validate(payload) ? null : inWords(validate.errors ?? []);
+    },
+    prepare(wanted) {
+      for (const definition of wanted) validatorOf(definition);
     },
   };
 }

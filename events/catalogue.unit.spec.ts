@@ -36,6 +36,14 @@ describe('a catalogue of events', () => {
     expect(() => createCatalogue([]).check(paid(1), {})).toThrow('The event OrderPaid is not in this catalogue.');
   });
 
+  it('names the event whose payload is no valid schema, when it is prepared', () => {
+    const wrong = { ...paid(1), payload: { type: 'object', properties: { cents: { type: 'money' } } } as never };
+    const catalogue = createCatalogue([wrong]);
+    expect(() => catalogue.prepare(catalogue.definitions)).toThrow(
+      /^The payload of the event OrderPaid v1 is no valid JSON Schema: .*properties\/cents\/type/,
+    );
+  });
+
   it('has only schemas that compile on the board, and only of its four producers', () => {
     for (const definition of boardEvents.definitions) {
       expect(boardEvents.check(definition, {})).toContain('must have required property');

@@ -46,6 +46,7 @@ export function createInbox(options: InboxOptions): Inbox {
   const random = options.random ?? Math.random;
   const { store } = options;
   checkHandlers(options.handlers, new Set(options.catalogue.definitions.map(({ type }) => type)));
+  options.catalogue.prepare(options.catalogue.definitions);
 
   const progress = new Progress(clock);
   const worker = createWorker({

@@ -131,6 +131,7 @@ export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema>
     },
 
     created(this: Instance) {
+      options.catalogue.prepare(options.catalogue.definitions.filter(({ source }) => source === options.source));
       this.outboxNudger = new Nudger({
         send: (buckets) =>
           this.broker.broadcast('outbox.nudge', { source: options.source, buckets } satisfies OutboxNudge),

@@ -1,0 +1,233 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { loadConfig } from '../config/load.ts';
+import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
+import type { Admin } from '../kafka/port.ts';
+import { startStack } from '../stack/stack.ts';
+import { type Bench, type BenchResult, percentile } from './bench.ts';
+import { bareInserts, bareKafkajs, barePublishers, readyBatches } from './relay/limits.ts';
+import { BenchOutbox, buckets } from './relay/outbox.ts';
+import { nowMs, startRelayProcess } from './relay/relay-child.ts';
+
+const partitions = 12;
+const writesPerSecond = 500;
+const warmUpMs = 4_000;
+const measuredMs = 10_000;
+
+interface Context {
+  mysqlUrl: string;
+  brokers: string[];
+  admin: Admin;
+  profileFolder: string | undefined;
+}
+
+/**
+ * One relay process on servers of its own. Options: `--rows=100000`, `--rounds=3` (drains), `--only=drain|latency`, and
+ * `--profile=FOLDER` (CPU profiles of the relay processes).
+ */
+const bench: Bench = {
+  title:
+    'The relay, at-least-once: 600-byte events, 12 headers, 12 partitions, 8 buckets, 5,000 keys, acks=all, one process',
+  async run(options) {
+    const given = Object.fromEntries(options.map((option) => option.replace(/^--/, '').split('=')));
+    const folder = mkdtempSync(join(tmpdir(), 'hotboard-bench-'));
+    const { HOTBOARD_MYSQL_URL, HOTBOARD_REDIS_URL, HOTBOARD_KAFKA_BROKERS, ...rest } = process.env;
+    const { HOTBOARD_MYSQL_PORT, HOTBOARD_REDIS_PORT, HOTBOARD_KAFKA_PORT, ...env } = rest;
+    const stack = await startStack({
+      config: loadConfig(env),
+      env,
+      data: join(folder, 'data'),
+      keepData: false,
+      startedBy: 'bench relay',
+      log: (line) => console.error(`stack: ${line}`),
+    });
+    const brokers = stack.environment.HOTBOARD_KAFKA_BROKERS.split(',');
+    const admin = createPlatformaticPort({ brokers, clientId: 'bench' }).admin();
+    try {
+      const context = {
+        mysqlUrl: stack.environment.HOTBOARD_MYSQL_URL,
+        brokers,
+        admin,
+        profileFolder: given.profile,
+      };
+      return await measure(context, {
+        rows: Number(given.rows ?? 100_000),
+        rounds: Number(given.rounds ?? 3),
+        only: given.only,
+      });
+    } finally {
+      await admin.close();
+      await stack.stop();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+export default bench;
+
+interface Extent {
+  rows: number;
+  rounds: number;
+  only: string | undefined;
+}
+
+async function measure(context: Context, { rows, rounds, only }: Extent): Promise<BenchResult> {
+  const drains: Drain[] = [];
+  const limits = { kafkajs: 0, publishers: 0, inserts: 0, filled: 0 };
+  if (only !== 'latency') {
+    for (let round = 1; round <= rounds; round++) drains.push(await drain(context, rows, round, limits));
+    await context.admin.createTopics([{ topic: 'limits', partitions }]);
+    const batches = readyBatches(Math.min(rows, 100_000), 'limits', partitions);
+    limits.publishers = await barePublishers(context.brokers, batches, buckets);
+    limits.kafkajs = await bareKafkajs(context.brokers, batches);
+  }
+  const latency = only === 'drain' ? null : await commitToAck(context, limits);
+  const middle = drains.toSorted((a, b) => a.perS - b.perS)[drains.length >> 1];
+  const figures = {
+    ...(middle && {
+      rows,
+      drainPerS: Math.round(middle.perS),
+      drainCpuUsPerEvent: round1(middle.cpuUsPerEvent),
+      drainMaxRssMb: Math.round(Math.max(...drains.map(({ maxRssMb }) => maxRssMb))),
+      limitKafkajsPerS: Math.round(limits.kafkajs),
+      limitPublishersPerS: Math.round(limits.publishers),
+      filledRowsPerS: Math.round(limits.filled),
+    }),
+    ...(latency && {
+      limitInsertsPerS: Math.round(limits.inserts),
+      latencyWritesPerS: Math.round(latency.perS),
+      commitToAckP50Ms: round1(percentile(latency.ms, 0.5)),
+      commitToAckP99Ms: round1(percentile(latency.ms, 0.99)),
+      latencyRssMb: Math.round(latency.maxRssMb),
+      neverAcknowledged: latency.missing,
+    }),
+  };
+  return { rows: table(figures), figures, notes: notes(drains, latency) };
+}
+
+interface Drain {
+  perS: number;
+  cpuUsPerEvent: number;
+  maxRssMb: number;
+}
+
+/** A backlog, from the start of the relay (in its process) until the last row is deleted. */
+async function drain(context: Context, rows: number, round: number, limits: { filled: number }): Promise<Drain> {
+  const topic = `drain-${round}`;
+  await context.admin.createTopics([{ topic, partitions }]);
+  const outbox = await BenchOutbox.create(context.mysqlUrl, `bench_drain_${round}`);
+  try {
+    const fillStartedMs = nowMs();
+    await outbox.fill(rows);
+    console.error(`drain ${round}: filled in ${((nowMs() - fillStartedMs) / 1000).toFixed(1)} s`);
+    limits.filled = Math.max(limits.filled, rows / ((nowMs() - fillStartedMs) / 1000));
+    const { brokers, profileFolder } = context;
+    const relay = startRelayProcess({ url: outbox.url, brokers, topic, partitions, doneAfter: rows }, profileFolder);
+    try {
+      const { atMs: startedMs } = await relay.waitFor('started');
+      const { atMs: doneMs, cpuMs } = await relay.waitFor('done');
+      const { maxRssMb } = await relay.stop();
+      const stored = (await context.admin.offsets(topic)).reduce((sum, { end }) => sum + Number(end), 0);
+      if (stored !== rows || !(await outbox.isEmpty())) throw new Error(`${stored} of ${rows} events are in the topic`);
+      console.error(`drain ${round}: ${rows} rows in ${((doneMs - startedMs) / 1000).toFixed(1)} s`);
+      return { perS: rows / ((doneMs - startedMs) / 1000), cpuUsPerEvent: (cpuMs * 1000) / rows, maxRssMb };
+    } finally {
+      relay.kill();
+    }
+  } finally {
+    await outbox.close();
+  }
+}
+
+interface Latency {
+  ms: number[];
+  perS: number;
+  missing: number;
+  maxRssMb: number;
+}
+
+/** From the answer to COMMIT at the writer to the acknowledgement at the relay, which is nudged over a pipe. */
+async function commitToAck(context: Context, limits: { inserts: number }): Promise<Latency> {
+  const topic = 'latency';
+  await context.admin.createTopics([{ topic, partitions }]);
+  const outbox = await BenchOutbox.create(context.mysqlUrl, 'bench_latency');
+  try {
+    const { brokers, profileFolder } = context;
+    const settings = { url: outbox.url, brokers, topic, partitions, timesAcknowledgements: true };
+    const relay = startRelayProcess(settings, profileFolder);
+    try {
+      await relay.waitFor('started');
+      await writeAtRate(outbox, warmUpMs, (_, nudged) => relay.nudge(nudged));
+      const committedMs = new Map<string, number>();
+      const startedMs = nowMs();
+      await writeAtRate(outbox, measuredMs, (eventId, nudged) => {
+        committedMs.set(eventId, nowMs());
+        relay.nudge(nudged);
+      });
+      const perS = committedMs.size / ((nowMs() - startedMs) / 1000);
+      for (let tries = 0; tries < 500 && !(await outbox.isEmpty()); tries++) await pause(20);
+      const { acknowledgedMs, maxRssMb } = await relay.stop();
+      const acknowledged = new Map(acknowledgedMs.toReversed());
+      const ms = [...committedMs].flatMap(([id, atMs]) =>
+        acknowledged.has(id) ? [Math.max(0, acknowledged.get(id)! - atMs)] : [],
+      );
+      limits.inserts = await bareInserts(outbox, 3_000);
+      return { ms, perS, missing: committedMs.size - ms.length, maxRssMb };
+    } finally {
+      relay.kill();
+    }
+  } finally {
+    await outbox.close();
+  }
+}
+
+/** Transactions of one event each at the set rate, however long they take. */
+async function writeAtRate(
+  outbox: BenchOutbox,
+  durationMs: number,
+  committed: (eventId: string, buckets: number[]) => void,
+): Promise<void> {
+  const startedMs = performance.now();
+  const running: Promise<void>[] = [];
+  for (let i = 0; i < (durationMs / 1000) * writesPerSecond; i++) {
+    const dueMs = startedMs + (i * 1000) / writesPerSecond;
+    if (dueMs > performance.now()) await pause(dueMs - performance.now());
+    running.push(outbox.write(1).then(({ eventIds, buckets }) => committed(eventIds[0]!, [...buckets])));
+  }
+  await Promise.all(running);
+}
+
+function table(figures: Record<string, number>): BenchResult['rows'] {
+  const lines: [name: string, key: string, unit: string, goal: string][] = [
+    ['backlog drained', 'drainPerS', 'events/s', '≥ 45,000'],
+    ['  CPU of the relay', 'drainCpuUsPerEvent', 'µs/event', ''],
+    ['  its memory at most', 'drainMaxRssMb', 'MB', '< 250'],
+    ['  limit: bare kafkajs producer', 'limitKafkajsPerS', 'messages/s', ''],
+    ['  limit: bare publishers of this project', 'limitPublishersPerS', 'messages/s', ''],
+    ['  limit: rows written, 500 in a transaction', 'filledRowsPerS', 'rows/s', ''],
+    ['commit to ack, p50', 'commitToAckP50Ms', 'ms', '≤ 5'],
+    ['commit to ack, p99', 'commitToAckP99Ms', 'ms', '≤ 20'],
+    ['  writes', 'latencyWritesPerS', 'events/s', `${writesPerSecond}`],
+    ['  memory of the relay at most', 'latencyRssMb', 'MB', '< 250'],
+    ['  limit: bare insert loop, one in a transaction', 'limitInsertsPerS', 'events/s', ''],
+  ];
+  return lines.flatMap(([figure, key, unit, goal]) =>
+    figures[key] === undefined ? [] : [{ figure, value: figures[key], unit, goal }],
+  );
+}
+
+function notes(drains: readonly Drain[], latency: Latency | null): string[] {
+  const said: string[] = [];
+  if (drains.length > 0) {
+    const rates = drains.map(({ perS }) => Math.round(perS)).join(', ');
+    said.push(`Drains of this run, each by a new process: ${rates} events/s; the table has the middle one.`);
+  }
+  if (latency) said.push(`${latency.ms.length} events timed, ${latency.missing} never acknowledged.`);
+  return said;
+}
+
+function round1(value: number): number {
+  return Math.round(value * 10) / 10;
+}

@@ -1,0 +1,67 @@
+import { fork } from 'node:child_process';
+import { join } from 'node:path';
+
+export interface RelaySettings {
+  url: string;
+  brokers: string[];
+  topic: string;
+  partitions: number;
+  /** Says `done` when so many rows are deleted. */
+  doneAfter?: number;
+  timesAcknowledgements?: boolean;
+}
+
+export type ToRelay = { kind: 'nudge'; buckets: number[] } | { kind: 'stop' };
+
+interface Used {
+  cpuMs: number;
+  rssMb: number;
+  maxRssMb: number;
+}
+
+export type FromRelay =
+  | { kind: 'started'; atMs: number }
+  | ({ kind: 'done'; atMs: number } & Used)
+  | ({ kind: 'end'; acknowledgedMs: [eventId: string, atMs: number][] } & Used);
+
+type Of<Kind extends FromRelay['kind']> = Extract<FromRelay, { kind: Kind }>;
+
+/** Time of day with fractions: comparable among processes of one machine. */
+export function nowMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** One relay in a process of its own. `profileFolder`: it leaves a CPU profile there. */
+export function startRelayProcess(settings: RelaySettings, profileFolder?: string) {
+  const child = fork(join(import.meta.dirname, 'relay-process.ts'), [JSON.stringify(settings)], {
+    execArgv: [...process.execArgv, ...(profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : [])],
+  });
+  const said = new Map<string, PromiseWithResolvers<FromRelay>>();
+  const waitFor = <Kind extends FromRelay['kind']>(kind: Kind): Promise<Of<Kind>> => {
+    if (!said.has(kind)) {
+      const answer = Promise.withResolvers<FromRelay>();
+      answer.promise.catch(() => undefined);
+      said.set(kind, answer);
+    }
+    return said.get(kind)!.promise as Promise<Of<Kind>>;
+  };
+  for (const kind of ['started', 'done', 'end'] as const) waitFor(kind);
+  child.on('message', (message: FromRelay) => said.get(message.kind)!.resolve(message));
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.once('exit', (code) => {
+    for (const answer of said.values()) answer.reject(new Error(`the relay process ended (${code}); see above`));
+  });
+  const tell = (message: ToRelay) => child.send(message);
+  return {
+    waitFor,
+    nudge: (buckets: number[]) => tell({ kind: 'nudge', buckets }),
+    async stop(): Promise<Of<'end'>> {
+      tell({ kind: 'stop' });
+      const end = await waitFor('end');
+      // A profile is written at the very end.
+      await exited;
+      return end;
+    },
+    kill: () => child.kill('SIGKILL'),
+  };
+}

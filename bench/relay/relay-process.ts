@@ -1,0 +1,76 @@
+import { headerNames } from '../../events/envelope.ts';
+import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
+import type { ReadingKafkaPort } from '../../kafka/port.ts';
+import { createRelay } from '../../relay/relay.ts';
+import { buckets } from './outbox.ts';
+import { type FromRelay, nowMs, type RelaySettings, type ToRelay } from './relay-child.ts';
+
+// A relay alone in a process, told what to do by its parent. What it says is in `FromRelay`.
+
+const settings = JSON.parse(process.argv[2]!) as RelaySettings;
+const acknowledgedMs: [eventId: string, atMs: number][] = [];
+const port = createPlatformaticPort({ brokers: settings.brokers, clientId: 'bench-relay' });
+let deleted = 0;
+
+const relay = createRelay({
+  sources: [{ name: 'like', url: settings.url, topic: settings.topic, partitions: settings.partitions }],
+  buckets,
+  kafka: settings.timesAcknowledgements ? timed(port) : port,
+  logger: { debug: () => {}, info: () => {}, warn: console.error, error: console.error },
+  metrics: {
+    set: () => {},
+    observe: () => {},
+    add: (name, _labels, by) => {
+      if (name !== 'deleted') return;
+      deleted += by;
+      if (deleted === settings.doneAfter) say({ kind: 'done', atMs: nowMs(), ...used() });
+    },
+  },
+});
+
+process.on('message', async (message: ToRelay) => {
+  if (message.kind === 'nudge') relay.nudge('like', message.buckets);
+  else {
+    await relay.stop();
+    process.send!({ kind: 'end', acknowledgedMs, ...used() } satisfies FromRelay, () => process.disconnect());
+  }
+});
+// Also where the parent died.
+process.on('disconnect', () => process.exit());
+
+const startedMs = nowMs();
+const cpuBefore = process.cpuUsage();
+await relay.start();
+say({ kind: 'started', atMs: startedMs });
+
+function say(message: FromRelay): void {
+  process.send!(message);
+}
+
+function used() {
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return {
+    cpuMs: (user + system) / 1000,
+    rssMb: process.memoryUsage.rss() / 2 ** 20,
+    maxRssMb: process.resourceUsage().maxRSS / 1024,
+  };
+}
+
+/** Notes when each event was acknowledged. */
+function timed(kafka: ReadingKafkaPort): ReadingKafkaPort {
+  return {
+    ...kafka,
+    publisher(options) {
+      const publisher = kafka.publisher(options);
+      return {
+        close: () => publisher.close(),
+        async publish(messages) {
+          const report = await publisher.publish(messages);
+          const atMs = nowMs();
+          for (const { headers } of messages) acknowledgedMs.push([String(headers![headerNames.id]), atMs]);
+          return report;
+        },
+      };
+    },
+  };
+}

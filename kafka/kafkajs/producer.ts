@@ -5,9 +5,11 @@ import kafkajs, {
   type RecordMetadata,
   type Transaction,
 } from 'kafkajs';
+import { KafkaError } from '../errors.ts';
 import type { PartitionMessages } from '../outgoing.ts';
 import type { KafkaConnection } from '../port.ts';
 import { type Client, createClient } from './client.ts';
+import { SingleAttempt } from './single-attempt.ts';
 
 const { KafkaJSProtocolError } = kafkajs;
 
@@ -30,13 +32,17 @@ export interface Answer {
  * checked here. The error's type makes it read the topic's metadata again, a few times, for partitions that are new; a
  * TypeError ends its retries, which go on by themselves in a client that was given up.
  */
-function explicitPartition(client: Client): ICustomPartitioner {
+function explicitPartition(client: Client, attempt: SingleAttempt): ICustomPartitioner {
   let missed = 0;
   return () =>
     ({ topic, partitionMetadata, message }) => {
       if (client.killed) throw new TypeError('This Kafka client is closed');
       const partition = message.partition as number;
-      if (partitionMetadata.some((known) => known.partitionId === partition)) return partition;
+      if (partitionMetadata.some((known) => known.partitionId === partition)) {
+        attempt.count();
+        return partition;
+      }
+      attempt.forget();
       throw new KafkaJSProtocolError({
         type: 'UNKNOWN_TOPIC_OR_PARTITION',
         code: 3,
@@ -55,16 +61,17 @@ export async function openProducer(connection: KafkaConnection, requestTimeoutMs
     requestTimeoutMs,
     retry,
   });
+  const attempt = new SingleAttempt();
   const producer = client.kafka.producer({
     idempotent: true,
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
-    createPartitioner: explicitPartition(client),
+    createPartitioner: explicitPartition(client, attempt),
     metadataMaxAge: 60_000,
   });
   await connectOrKill(client, producer);
   return {
-    send: (parts) => sendParts(producer, parts, requestTimeoutMs),
+    send: (parts) => sendParts(producer, attempt, parts, requestTimeoutMs),
     kill: () => client.kill(),
   };
 }
@@ -86,6 +93,7 @@ export async function openTransactionalProducer(
   options: { transactionalId: string; transactionTimeoutMs: number; requestTimeoutMs: number },
 ): Promise<TransactionalProducer> {
   const client = createClient(connection, { requestTimeoutMs: options.requestTimeoutMs, retry });
+  const attempt = new SingleAttempt();
   const producer = client.kafka.producer({
     transactionalId: options.transactionalId,
     transactionTimeout: options.transactionTimeoutMs,
@@ -93,7 +101,7 @@ export async function openTransactionalProducer(
     retry: { retries: 14, initialRetryTime: 4, maxRetryTime: 500, multiplier: 1.6, factor: 0.2 },
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
-    createPartitioner: explicitPartition(client),
+    createPartitioner: explicitPartition(client, attempt),
     metadataMaxAge: 60_000,
   });
   await connectOrKill(client, producer);
@@ -101,7 +109,7 @@ export async function openTransactionalProducer(
     async begin() {
       const transaction = await producer.transaction();
       return {
-        send: (parts) => sendParts(transaction, parts, options.requestTimeoutMs),
+        send: (parts) => sendParts(transaction, attempt, parts, options.requestTimeoutMs),
         commit: () => transaction.commit(),
         abort: () => transaction.abort(),
       };
@@ -121,6 +129,7 @@ async function connectOrKill(client: Client, producer: Producer): Promise<void> 
 
 async function sendParts(
   sender: Pick<Producer | Transaction, 'sendBatch'>,
+  attempt: SingleAttempt,
   parts: readonly PartitionMessages[],
   requestTimeoutMs: number,
 ): Promise<Answer[]> {
@@ -130,12 +139,22 @@ async function sendParts(
     topics.set(part.topic, messages);
     for (const { partition, key, value, headers } of part.messages) messages.push({ partition, key, value, headers });
   }
-  const answered = await sender.sendBatch({
-    acks: -1,
-    timeout: requestTimeoutMs,
-    topicMessages: [...topics].map(([topic, messages]) => ({ topic, messages })),
-  });
-  return answered.map(answerOf);
+  attempt.begin(
+    parts.reduce((sum, { messages }) => sum + messages.length, 0),
+    parts.length,
+  );
+  try {
+    const answered = await sender.sendBatch({
+      acks: -1,
+      timeout: requestTimeoutMs,
+      topicMessages: [...topics].map(([topic, messages]) => ({ topic, messages })),
+    });
+    return answered.map(answerOf);
+  } catch (cause) {
+    if (!attempt.exceeded) throw cause;
+    // What failed first is known to kafkajs alone, which logs it.
+    throw new KafkaError('KAFKA_NOT_ACKNOWLEDGED', 'A part of the request failed', { retryable: true, cause });
+  }
 }
 
 function answerOf({ topicName, partition, baseOffset }: RecordMetadata): Answer {

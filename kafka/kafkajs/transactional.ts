@@ -1,5 +1,5 @@
 import { KafkaError } from '../errors.ts';
-import { byPartition, checkMessages, partitionName } from '../outgoing.ts';
+import { byPartition, checkMessages, type PartitionMessages, partitionName } from '../outgoing.ts';
 import type { Logger, OutgoingMessage, PublishReport, TransactionalPublisher } from '../port.ts';
 import { tookTooLong, within } from './deadline.ts';
 import { translate } from './errors.ts';
@@ -94,7 +94,7 @@ export class KafkajsTransactionalPublisher implements TransactionalPublisher {
     const baseOffsets = new Map<string, bigint | null>();
     try {
       const deadlineMs = performance.now() + this.#options.transactionTimeoutMs;
-      for (const request of requestsOf(groups, this.#options.limits ?? requestLimits)) {
+      for (const request of openingAlone([...requestsOf(groups, this.#options.limits ?? requestLimits)])) {
         const leftMs = deadlineMs - performance.now();
         const answers = await within(leftMs, 'The transaction', transaction.send(request));
         const silent = withoutAnswer(request, answers);
@@ -172,6 +172,15 @@ function killAnd(producer: () => TransactionalProducer | null): (error: unknown)
     producer()?.kill();
     throw error;
   };
+}
+
+/**
+ * The first partition alone: the coordinator puts off what opens a transaction while it ends the one before it, so that this
+ * is tried again, which is safe for one partition only (single-attempt.ts).
+ */
+function openingAlone(requests: readonly (readonly PartitionMessages[])[]): (readonly PartitionMessages[])[] {
+  const [first = [], ...others] = requests;
+  return [first.slice(0, 1), first.slice(1), ...others].filter((parts) => parts.length > 0);
 }
 
 function noteFirst(baseOffsets: Map<string, bigint | null>, answers: readonly Answer[]): void {

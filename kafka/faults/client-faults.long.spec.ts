@@ -19,8 +19,6 @@ describe('Kafka adapters on three brokers, five seeds', () => {
   }, 180_000);
   afterAll(async () => {
     await cluster?.stop();
-    mkdirSync('.hotboard', { recursive: true });
-    writeFileSync(reportFile, reportOf(results));
     console.log(`${reportFile}\n\n${reportOf(results)}`);
   }, 60_000);
 
@@ -31,6 +29,8 @@ describe('Kafka adapters on three brokers, five seeds', () => {
       const plan = planFaults(seed, { rounds });
       const found = await runFaults(cluster, plan, { seed, adapters: adapterNames, withUnguarded: true, log });
       results.push(...found);
+      mkdirSync('.hotboard', { recursive: true });
+      writeFileSync(reportFile, reportOf(results));
       expect(found.filter(({ adapter }) => adapter !== 'kafkajs without guard').flatMap(violationsOf)).toEqual([]);
     },
     900_000,

@@ -1,0 +1,126 @@
+import { Random } from './random.ts';
+
+/** What is done to whom. Each has a window of time; those of a step wait in it for that step. */
+export const faultKinds = [
+  'relay killed',
+  'relay stopped',
+  'relay restarted',
+  'consumer killed',
+  'consumer stopped',
+  'consumer restarted',
+  'source answer lost',
+  'source refuses',
+  'source slow',
+  'broker answer lost',
+  'broker refuses',
+  'broker slow',
+  'partial failure',
+  'message refused',
+  'inbox answer lost',
+  'inbox refuses',
+  'inbox conflict',
+  'inbox slow',
+  'handler fails',
+  'rebalance',
+  'old copies',
+  'early copy',
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
+
+/** Calls of a relay at which it is killed or stopped. */
+export const relaySteps = [
+  ...['readLeases', 'heartbeat', 'renew', 'acquire', 'release', 'leave'],
+  ...['readHead', 'fetch', 'publish', 'delete'],
+] as const;
+
+/** The same of a consumer. */
+export const consumerSteps = [
+  ...['join', 'offsets', 'begin', 'lockStreams', 'findSeen', 'record', 'handler', 'writeStreams', 'findParked'],
+  ...['park', 'unpark', 'writeDeadLetters', 'writeOffsets', 'commit', 'commitOffset'],
+] as const;
+
+export interface Fault {
+  number: number;
+  kind: FaultKind;
+  atMs: number;
+  forMs: number;
+  /** The call at which it happens; null: at once, or at any call. */
+  step: string | null;
+  /** Before the call leaves, or when it is carried out and its answer not there yet. */
+  phase: 'asked' | 'done';
+  /** Chooses a process, a partition or a key. */
+  choice: number;
+}
+
+export interface Change {
+  call: number;
+  atMs: number;
+  key: number;
+  /** From the stream lock to the commit. */
+  takesMs: number;
+  outcome: 'ok' | 'rolled back' | 'answer lost';
+}
+
+/** All of a run but what chance decides in it; a failing one shrinks by leaving out faults and changes. */
+export interface Plan {
+  seed: number;
+  mode: 'state' | 'sequence';
+  relays: number;
+  consumers: number;
+  keys: number;
+  buckets: number;
+  partitions: number;
+  leaseMs: number;
+  changes: readonly Change[];
+  faults: readonly Fault[];
+  /** From here on nothing new is broken, and what is broken is mended. */
+  healMs: number;
+}
+
+const busyMs = 12_000;
+
+export function planOf(seed: number): Plan {
+  const random = new Random(seed);
+  const keys = random.whole(5, 12);
+  const changes: Change[] = [];
+  // A burst now and then, so that batches have several events of a key.
+  let atMs = 100;
+  for (let call = 1; call <= 330; call++) {
+    if (random.chance(0.15)) atMs += random.whole(50, 450);
+    const takesMs = random.chance(0.1) ? random.whole(50, 700) : random.whole(1, 10);
+    const outcome = random.chance(0.03) ? 'rolled back' : random.chance(0.02) ? 'answer lost' : 'ok';
+    changes.push({ call, atMs: Math.min(atMs, busyMs), key: random.whole(1, keys), takesMs, outcome });
+  }
+  const mode = random.chance(0.5) ? 'sequence' : 'state';
+  const faults: Fault[] = [];
+  const count = random.whole(8, 13);
+  for (let number = 1; number <= count; number++) faults.push(faultOf(number, random));
+  return {
+    ...{ seed, mode, keys, changes },
+    faults: faults.sort((a, b) => a.atMs - b.atMs),
+    relays: random.whole(2, 3),
+    consumers: random.whole(2, 3),
+    buckets: random.whole(2, 4),
+    partitions: random.whole(2, 4),
+    leaseMs: random.pick([1_000, 2_000, 3_000]),
+    healMs: busyMs + 2_500,
+  };
+}
+
+function faultOf(number: number, random: Random): Fault {
+  const kind = random.pick(faultKinds);
+  const steps: readonly string[] | null = /^relay (killed|stopped)/.test(kind)
+    ? relaySteps
+    : /^consumer (killed|stopped)/.test(kind)
+      ? consumerSteps
+      : null;
+  return {
+    ...{ number, kind },
+    atMs: random.whole(300, busyMs - 500),
+    forMs: random.whole(400, 2_500),
+    step: steps && random.chance(0.85) ? random.pick(steps) : null,
+    phase: random.chance(0.5) ? 'asked' : 'done',
+    choice: random.whole(0, 999),
+  };
+}

@@ -1,0 +1,164 @@
+import type { SourceRelayOptions } from '../relay/source-relay.ts';
+import { SourceError } from '../relay/sources/errors.ts';
+import type { SourceStore } from '../relay/sources/store.ts';
+import { FakeDatabase } from '../relay/testing/fake-database.ts';
+import type { LedgerRow } from './history.ts';
+import type { Network } from './network.ts';
+import type { Change } from './plan.ts';
+import type { History } from './record.ts';
+import type { Process, World } from './world.ts';
+
+/** The producer's database: its outbox tables, the ledger, and clients that change it. */
+export class Source {
+  readonly tables: FakeDatabase;
+  readonly ledger: LedgerRow[] = [];
+  readonly #world: World;
+  readonly #network: Network;
+  readonly #history: History;
+  readonly #leaseMs: number;
+  /** The end of the last transaction of each key: the next one waits for its stream lock. */
+  readonly #lockedUntil = new Map<number, Promise<void>>();
+  #open = 0;
+  #electedSeen = 0;
+  #eventOf = new Map<string, string>();
+
+  constructor(world: World, network: Network, history: History, options: { buckets: number; leaseMs: number }) {
+    this.#world = world;
+    this.#network = network;
+    this.#history = history;
+    this.#leaseMs = options.leaseMs;
+    const clock = {
+      monotonicMs: () => world.nowMs,
+      wallMs: () => 1_767_225_600_000 + world.nowMs,
+      // The network has made the call wait already: here it is carried out at once.
+      after: (_ms: number, callback: () => void) => {
+        callback();
+        return () => {};
+      },
+    };
+    this.tables = new FakeDatabase(clock, options.buckets);
+  }
+
+  /** Transactions that have not ended. */
+  get open(): number {
+    return this.#open;
+  }
+
+  unsent(): string[] {
+    return [...this.tables.pending.values()].map(({ row }) => this.#nameOf(row.id));
+  }
+
+  /** A committed event that the topic does not have yet, if there is one. */
+  waiting(choice: number): { id: string; aggregate: string } | null {
+    const rows = [...this.tables.pending.values()];
+    const entry = rows[choice % Math.max(1, rows.length)];
+    return entry ? { id: entry.row.id, aggregate: this.tables.events.get(entry.row.id)!.aggregateId } : null;
+  }
+
+  /** One client's transaction: it waits for the stream lock, takes id and version, and commits a while later. */
+  change({ call, key, takesMs, outcome }: Change, committed: (bucket: number) => void): void {
+    const aggregate = String(key);
+    const client = { process: `client-${call}`, kind: 'client', call, aggregate } as const;
+    this.#history.add({ ...client, op: 'invoke' });
+    this.#open++;
+    const before = this.#lockedUntil.get(key) ?? Promise.resolve();
+    const mine = before.then(
+      () =>
+        new Promise<void>((resolve) => {
+          // What is rolled back leaves a hole in the ids.
+          const transaction = outcome === 'rolled back' ? null : this.tables.begin(key);
+          if (!transaction) this.tables.begin(0);
+          this.#world.after(takesMs, () => {
+            this.#open--;
+            resolve();
+            if (!transaction) {
+              this.#history.add({ ...client, op: 'fail' });
+              return;
+            }
+            transaction.commit();
+            const { eventId, version } = this.tables.events.get(transaction.id)!;
+            this.ledger.push({ event: eventId, aggregate, version: Number(version) });
+            const what = { event: eventId, version: Number(version) };
+            this.#history.add({ ...client, ...what, op: outcome === 'answer lost' ? 'info' : 'ok' });
+            committed(key % this.tables.leases.length);
+          });
+        }),
+    );
+    this.#lockedUntil.set(key, mine);
+  }
+
+  /** The database as one process reaches it. */
+  storeFor(process: Process): SourceStore {
+    const tables = this.tables.store(process.name) as unknown as Record<
+      string,
+      (...args: unknown[]) => Promise<unknown>
+    >;
+    const away = (what: string) => new SourceError('SOURCE_UNAVAILABLE', what);
+    const methods = Object.keys(tables).map((step) => {
+      if (step === 'close') return [step, async () => {}] as const;
+      const call = (...args: unknown[]) =>
+        this.#network.call(
+          {
+            ...{ process, server: 'source', step },
+            refused: () => away('the server is away'),
+            answerLost: () => away('the connection was cut'),
+            timedOut: {
+              afterMs: this.#leaseMs / 2,
+              error: () => new SourceError('SOURCE_TIMEOUT', 'no answer in time'),
+            },
+          },
+          async () => {
+            if (step === 'delete') this.#marked(process, args[0] as number, args[1] as string[]);
+            const answer = await tables[step]!(...args);
+            if (step === 'acquire') this.#elected();
+            return answer;
+          },
+        );
+      return [step, call] as const;
+    });
+    return Object.fromEntries(methods) as unknown as SourceStore;
+  }
+
+  /** The delivery of a relay, with what it sends and what is acknowledged written down. */
+  recorded(process: Process, bucket: number, delivery: ReturnType<SourceRelayOptions['delivery']>): typeof delivery {
+    let epoch = 0;
+    return {
+      begin: (term) => {
+        epoch = term.epoch;
+        return delivery.begin(term);
+      },
+      deliver: async (batch, unconfirmed) => {
+        const events = batch.map(({ event }) => event.eventId);
+        this.#history.add({ process: process.name, kind: 'relay', op: 'send', bucket, epoch, events });
+        const settled = await delivery.deliver(batch, unconfirmed);
+        const acknowledged = settled.acknowledged.map(({ event }) => event.eventId);
+        if (acknowledged.length > 0) {
+          this.#history.add({ process: process.name, kind: 'relay', op: 'ack', bucket, epoch, events: acknowledged });
+        }
+        return settled;
+      },
+      close: () => delivery.close(),
+    };
+  }
+
+  #marked(process: Process, bucket: number, ids: readonly string[]): void {
+    const events = ids.map((id) => this.#nameOf(id));
+    this.#history.add({ process: process.name, kind: 'relay', op: 'mark', bucket, events });
+  }
+
+  #elected(): void {
+    for (const { bucket, epoch, owner } of this.tables.terms.slice(this.#electedSeen)) {
+      this.#history.add({ process: owner, kind: 'relay', op: 'elected', bucket, epoch });
+    }
+    this.#electedSeen = this.tables.terms.length;
+  }
+
+  #nameOf(id: string): string {
+    let name = this.#eventOf.get(id);
+    if (name === undefined) {
+      name = this.tables.events.get(id)?.eventId ?? `row ${id}`;
+      this.#eventOf.set(id, name);
+    }
+    return name;
+  }
+}

@@ -15,15 +15,17 @@ import { type Address, type Api, isAnswer, keyOf, type Link, openLink, parseAddr
 export class Wire {
   readonly #connection: KafkaConnection;
   readonly #links = new Map<string, Promise<Link>>();
+  readonly #failures: Map<string, number>;
   readonly #requestTimeoutMs: number;
   #brokers = new Map<number, Address>();
   #topics = new Map<string, TopicMetadata>();
-  #rotation = 0;
   #closed = false;
 
   /** `requestTimeoutMs`: deadline of a request that does not give its own. */
   constructor(connection: KafkaConnection, options: { requestTimeoutMs?: number } = {}) {
     this.#connection = connection;
+    this.#failures = failuresOf.get(connection) ?? new Map();
+    failuresOf.set(connection, this.#failures);
     this.#requestTimeoutMs = options.requestTimeoutMs ?? connection.requestTimeoutMs ?? 10_000;
   }
 
@@ -143,19 +145,19 @@ export class Wire {
     return this.#link(address, what);
   }
 
-  /** A connection to any broker. Starts after the one that was tried last, so that a dead one does not stay first. */
+  /** A connection to any broker. Those that failed come last, also for wires that are made anew. */
   async #anyLink(what: string): Promise<Link> {
     const addresses = [...this.#connection.brokers.map(parseAddress), ...this.#brokers.values()];
     const seen = new Map(addresses.map((address) => [keyOf(address), address]));
-    const candidates = [...seen.values()];
+    const failedMs = (address: Address) => this.#failures.get(keyOf(address)) ?? 0;
+    const candidates = [...seen.values()].sort((one, other) => failedMs(one) - failedMs(other));
     let last: unknown;
-    for (let tried = 0; tried < candidates.length; tried++) {
-      const address = candidates[this.#rotation % candidates.length]!;
+    for (const address of candidates) {
       try {
         return await this.#link(address, what);
       } catch (error) {
         last = error;
-        this.#rotation++;
+        this.#failures.set(keyOf(address), performance.now());
       }
     }
     throw last ?? new KafkaError('KAFKA_BAD_ARGUMENT', 'no brokers are configured', { retryable: false });
@@ -181,10 +183,13 @@ export class Wire {
 
   #drop(link: Link): void {
     this.#links.delete(link.key);
-    this.#rotation++;
+    this.#failures.set(link.key, performance.now());
     link.connection.socket?.destroy();
   }
 }
+
+/** When each broker failed last (monotonic ms): shared by the wires of one port, as a frozen broker costs a whole time-out. */
+const failuresOf = new WeakMap<KafkaConnection, Map<string, number>>();
 
 const sent = new WeakSet<object>();
 

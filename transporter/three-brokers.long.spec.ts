@@ -28,7 +28,6 @@ describe('the transporter on three brokers, three copies, of which two must have
     brokers = stack.environment.HOTBOARD_KAFKA_BROKERS.split(',');
     const namespace = uniqueName('three');
     const retryPolicy = { enabled: true, retries: 30, delay: 100, maxDelay: 500, factor: 2 };
-    // Joining anew finds new leaders sooner than patience does.
     const node = (nodeID: string) =>
       testNode(nodeID, namespace, { connection: { brokers }, graceMs: 1_500 }, { requestTimeout: 1_500, retryPolicy });
     caller = node('caller');

@@ -8,7 +8,7 @@ import type { OutgoingMessage, Publisher, PublishReport } from '../port.ts';
  */
 export class Unguarded implements Publisher {
   readonly #producer: kafkajs.Producer;
-  readonly #connected: Promise<void>;
+  #connected: Promise<void> | null = null;
 
   constructor(brokers: readonly string[]) {
     const kafka = new kafkajs.Kafka({
@@ -18,15 +18,18 @@ export class Unguarded implements Publisher {
       retry: { retries: 4, initialRetryTime: 50, maxRetryTime: 300, multiplier: 2, factor: 0.2 },
     });
     this.#producer = kafka.producer({ idempotent: true, maxInFlightRequests: 5, allowAutoTopicCreation: false });
-    this.#connected = this.#producer.connect();
   }
 
   async publish(messages: readonly OutgoingMessage[]): Promise<PublishReport> {
-    await this.#connected;
     const topic = messages[0]!.topic;
     const counts = new Map<number, number>();
     for (const { partition } of messages) counts.set(partition, (counts.get(partition) ?? 0) + 1);
     try {
+      this.#connected ??= this.#producer.connect();
+      await this.#connected.catch((error) => {
+        this.#connected = null;
+        throw error;
+      });
       await this.#producer.sendBatch({
         acks: -1,
         timeout: 500,

@@ -139,8 +139,11 @@ describe('a relay on real servers', () => {
       connection.release();
     }
     let killed = 0;
-    for (let version = 1; version <= 20; version++) {
-      await source.write(round(version));
+    let versionsWritten = 0;
+    // until enough were killed: how quickly new ones come depends on the machine
+    while (versionsWritten < 20 || killed <= 10) {
+      versionsWritten++;
+      await source.write(round(versionsWritten));
       const [rows] = await root.query<RowDataPacket[]>(own, [mine]);
       for (const row of rows) {
         await root.query(`KILL ${row.id ?? row.ID}`).then(
@@ -150,10 +153,9 @@ describe('a relay on real servers', () => {
       }
     }
     await root.end();
-    expect(killed).toBeGreaterThan(10);
     await eventually(drained, 15_000);
     const versions = await source.versions();
-    for (const key of keys) expect([...new Set(versions.get(key))]).toEqual(versionsUpTo(20));
+    for (const key of keys) expect([...new Set(versions.get(key))]).toEqual(versionsUpTo(versionsWritten));
   });
 
   it('refuses a database with another number of buckets, and a topic with other partitions', async () => {

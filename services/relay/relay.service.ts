@@ -18,6 +18,8 @@ export default RelayService({
       batchSize: config.relayBatchSize,
       longestPollMs: config.relayIdlePollMs,
       shortestPollMs: Math.min(50, config.relayIdlePollMs),
+      // a broker that is back is noticed within seconds: its return is what everybody waits for then
+      retry: { firstMs: 250, longestMs: 2_000 },
       stopTimeoutMs: Math.floor(config.shutdownMs / 2),
     };
   },

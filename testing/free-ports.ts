@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { isFree } from '../stack/ports.ts';
 
 /** The first of `count` consecutive ports on 127.0.0.1 that are all free now. */
 export async function freePorts(count: number): Promise<number> {
@@ -7,12 +7,4 @@ export async function freePorts(count: number): Promise<number> {
     const ports = Array.from({ length: count }, (_, index) => first + index);
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return first;
   }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', () => resolve(false));
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-  });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type CheckOptions, check, type Invariant, invariants } from './checker.ts';
-import type { FinalState, Happening } from './history.ts';
+import { type FinalState, type Happening, merged } from './history.ts';
 
 const options: CheckOptions = { mode: 'sequence', minimumOk: 2, minimumFaults: 1, maximumInfoShare: 0.4 };
 
@@ -19,6 +19,11 @@ const offset = (value: number, store = 'inbox') =>
   at('consumer', { kind: 'consumer', op: 'offset', store, partition: 0, offset: value });
 const watermark = (version: number) => at('consumer', { kind: 'consumer', op: 'watermark', aggregate: 'a', version });
 const faultEnd = at('', { kind: 'fault', op: 'end', fault: 'relay killed', number: 1, hits: 1 });
+const fence = (epoch: number) => at('broker', { kind: 'fence', op: 'raised', bucket: 0, epoch });
+const inTerm = (epoch: number, happening: Happening) => ({ ...happening, bucket: 0, epoch }) as Happening;
+const health = (part: string, healthy: number, of: number) =>
+  at('', { kind: 'health', op: 'changed', part, healthy, of });
+const later = (atMs: number, happening: Happening) => ({ ...happening, atMs });
 const row = (version: number) => ({ event: `a${version}`, aggregate: 'a', version });
 
 const good: readonly Happening[] = [
@@ -89,8 +94,68 @@ describe('the checker', () => {
         { mode: 'state' },
       ),
     ).toEqual([]);
+    const without2 = good.filter((each) => each.kind !== 'broker' || each.version !== 2);
+    const onlyFirst = { effects: [row(1)], projection: [{ aggregate: 'a', version: 1, applied: 1, sum: 1 }] };
+    const unsent2 = without2.filter((each) => each.kind !== 'consumer' || each.op !== 'offset');
+    expect(found(unsent2, { ...onlyFirst, skipped: ['a2'], positions: [] })).toEqual([]);
+    expect(found(unsent2, { ...onlyFirst, withheld: ['a2'], positions: [] })).toEqual([]);
     const early = { ...stored(2, 0), foreign: true } as Happening;
     expect(found([early, ...good.filter(({ kind }) => kind !== 'consumer')], { positions: [] })).toEqual([]);
+  });
+
+  it('accepts what exactly-once leaves behind: offsets without a message, and an older term before the fence', () => {
+    const history = [
+      client('ok', 1, 1),
+      client('ok', 2, 2),
+      fence(1),
+      elected('relay-1', 1),
+      inTerm(1, stored(1, 0)),
+      elected('relay-2', 2),
+      fence(2),
+      inTerm(2, stored(2, 2)),
+      ...good.filter(({ kind }) => kind === 'consumer' || kind === 'fault'),
+    ];
+    expect(found(history, {}, { delivery: 'exactly-once' })).toEqual([]);
+    expect(found(history)).toEqual(['offsets are safe']);
+  });
+
+  it('counts time without progress only while most replicas of every part work', () => {
+    const history = [
+      later(0, client('ok', 1, 1)),
+      later(0, client('ok', 2, 2)),
+      later(900, health('relay', 1, 3)),
+      later(5_000, health('relay', 2, 3)),
+      later(5_900, stored(1, 0)),
+      later(6_500, stored(2, 1)),
+      ...good.filter(({ kind, op }) => kind === 'consumer' && op !== 'offset').map((each) => later(6_600, each)),
+      later(6_800, offset(2)),
+      later(20_000, faultEnd),
+    ];
+    const positions = [{ partition: 0, stored: 2, end: 2 }];
+    expect(found(history, { positions }, { progressMs: 1_000 })).toEqual([]);
+    expect(found(history, { positions }, { progressMs: 850 })).toEqual(['progress']);
+  });
+
+  it('keeps apart what two consumers did with one event, and buckets of two sources', () => {
+    const both = ['a', 'b'].flatMap((consumer) => [
+      { ...row(1), consumer },
+      { ...row(2), consumer },
+    ]);
+    const { projection: _, ...rest } = final;
+    expect(check(good, { ...rest, effects: both }, options)).toEqual([]);
+    expect(check(good, { ...rest, effects: both.slice(0, 3) }, options).map(({ invariant }) => invariant)).toEqual([
+      'no loss',
+    ]);
+    const other = { ...elected('relay-9', 1), source: 'other' } as Happening;
+    expect(found([...good, other])).toEqual([]);
+  });
+
+  it('brings the lines of several processes into one order, and leaves out a line that a kill tore off', () => {
+    const lines = (...list: Happening[]) => list.map((each) => `${JSON.stringify(each)}\n`).join('');
+    const first = lines(later(1, good[0]!), later(4, good[1]!));
+    const second = `${lines(later(2, good[2]!))}{"atMs":9,"proc`;
+    expect(merged([first, second]).map(({ atMs }) => atMs)).toEqual([1, 2, 4]);
+    expect(() => merged([`broken\n${first}`])).toThrow('not a line of a history');
   });
 
   const bad: [Invariant, string, Happening[], Partial<FinalState>?, Partial<CheckOptions>?][] = [
@@ -102,6 +167,7 @@ describe('the checker', () => {
       { effects: [row(1)], projection: [{ aggregate: 'a', version: 1, applied: 1, sum: 1 }] },
     ],
     ['no phantom', 'something is in the topic that was rolled back', [...good, stored(1, 4, 'ghost')]],
+    ['no phantom', 'something was sent that was rolled back', [...good, relay('send', 'relay-2', 2, 'ghost')]],
     [
       'no phantom',
       'something took effect that was rolled back',
@@ -156,6 +222,24 @@ describe('the checker', () => {
       [...good],
       { projection: [{ aggregate: 'a', version: 1, applied: 2, sum: 3 }] },
     ],
+    [
+      'projection equals recount',
+      'an article shows another count than its likes',
+      [...good],
+      { recounts: [{ name: 'article 7', shown: { likes: 2 }, counted: { likes: 3 } }] },
+    ],
+    [
+      'redis equals rebuild',
+      'an entry of Redis was not moved on',
+      [...good],
+      { redis: [{ name: 'today', shown: [['7', 3]], counted: [['7', 6]] }] },
+    ],
+    ['once in the topic', 'a batch was stored twice', [...good], {}, { delivery: 'exactly-once' }],
+    [
+      'stale epochs are rejected',
+      'a fenced-out term still gets something into the topic',
+      [fence(1), fence(2), ...replaced(stored(1, 2), inTerm(1, stored(1, 2)))],
+    ],
     ['one holder', 'one term with two holders', replaced(elected('relay-2', 2), elected('relay-2', 1))],
     ['one holder', 'a term that went back', [elected('relay-1', 5), ...good]],
     ['one holder', 'a former holder sends', [...good, relay('send', 'relay-1', 1, 'a1')]],
@@ -163,6 +247,27 @@ describe('the checker', () => {
     ['progress', 'something still waits to be sent', [...good], { unsent: ['a2'] }],
     ['progress', 'something still waits parked', [...good], { parked: ['a2'] }],
     ['progress', 'a partition is not read to its end', [...good], { positions: [{ partition: 0, stored: 3, end: 4 }] }],
+    [
+      'progress',
+      'nothing was sent for a second, and all replicas worked',
+      [later(0, client('ok', 1, 1)), later(1_001, stored(1, 0))],
+      {},
+      { progressMs: 1_000 },
+    ],
+    [
+      'progress',
+      'a partition stood still for a second, although most consumers worked',
+      [health('consumer', 2, 3), later(0, stored(1, 0)), later(0, client('ok', 1, 1)), later(1_001, offset(1))],
+      {},
+      { progressMs: 1_000 },
+    ],
+    [
+      'not empty',
+      'a fault did nothing',
+      [...good, { ...faultEnd, hits: 0 } as Happening],
+      {},
+      { everyFaultFires: true },
+    ],
     ['not empty', 'too few changes', [...good], {}, { minimumOk: 3 }],
     ['not empty', 'no fault did anything', replaced(faultEnd, { ...faultEnd, hits: 0 } as Happening)],
     ['not empty', 'most outcomes are unknown', [...good, client('info', 7), client('info', 8), client('info', 9)]],

@@ -1,10 +1,15 @@
-/** What happened in a run, in order. `atMs` is for reading only: the order of the list is the order of the world. */
+/**
+ * What happened in a run, in order. The order of the list is the order of the world; `atMs` only measures how long nothing moved.
+ * Processes of their own write JSON lines, which `merged` brings together.
+ */
 export type Happening = { atMs: number; process: string } & (
   | ClientHappening
   | RelayHappening
+  | FenceHappening
   | BrokerHappening
   | ConsumerHappening
   | FaultHappening
+  | HealthHappening
 );
 
 /** `info`: the client does not know whether its change was made. */
@@ -18,12 +23,23 @@ export interface ClientHappening {
   version?: number;
 }
 
-export type RelayHappening =
+/** `source`: where several share the bucket numbers. */
+export type RelayHappening = { source?: string } & (
   | { kind: 'relay'; op: 'elected'; bucket: number; epoch: number }
   | { kind: 'relay'; op: 'send' | 'ack'; bucket: number; epoch: number; events: readonly string[] }
-  | { kind: 'relay'; op: 'mark'; bucket: number; events: readonly string[] };
+  | { kind: 'relay'; op: 'mark'; bucket: number; events: readonly string[] }
+);
 
-/** A message is in the topic. */
+/** From here on the broker has a newer term of this bucket: whatever an older one sends must be refused. */
+export interface FenceHappening {
+  kind: 'fence';
+  op: 'raised';
+  source?: string;
+  bucket: number;
+  epoch: number;
+}
+
+/** A message is in the topic, for readers of committed messages to see. */
 export interface BrokerHappening {
   kind: 'broker';
   op: 'stored';
@@ -34,6 +50,10 @@ export interface BrokerHappening {
   version: number;
   /** Put there by a fault, out of turn. */
   foreign?: boolean;
+  /** The term that sent it, where the broker knows it (exactly-once). */
+  source?: string;
+  bucket?: number;
+  epoch?: number;
 }
 
 /** What a consumer has committed; `receive` is what was handed to it. */
@@ -53,6 +73,15 @@ export interface FaultHappening {
   hits?: number;
 }
 
+/** How many replicas of a part can work from now on. A part that is never spoken of can. */
+export interface HealthHappening {
+  kind: 'health';
+  op: 'changed';
+  part: string;
+  healthy: number;
+  of: number;
+}
+
 /** An event that the producer's database has committed: the truth that all else is compared with. */
 export interface LedgerRow {
   event: string;
@@ -60,17 +89,55 @@ export interface LedgerRow {
   version: number;
 }
 
+/** An effect that a consumer's database has committed. */
+export interface EffectRow extends LedgerRow {
+  /** Where several consumers have effects of one event. */
+  consumer?: string;
+}
+
+/** What a store shows of something, and what counting anew (from the ledger, or by a rebuild) comes to. */
+export interface Comparison {
+  /** E.g. an article, or a list. */
+  name: string;
+  shown: unknown;
+  counted: unknown;
+}
+
 /** What is left in databases and topics at the end. */
 export interface FinalState {
   ledger: readonly LedgerRow[];
   /** Events whose row waits to be sent. */
   unsent: readonly string[];
+  /** Events of keys that are blocked for good at the producer: their rows wait for an operator. */
+  withheld?: readonly string[];
+  /** Events that an operator has skipped: nobody waits for them. */
+  skipped?: readonly string[];
   /** One row for each effect, in the order of the commits; without a unique key. */
-  effects: readonly LedgerRow[];
+  effects: readonly EffectRow[];
   /** Events that wait parked. */
   parked: readonly string[];
   deadLetters: readonly string[];
-  projection: readonly { aggregate: string; version: number; applied: number; sum: number }[];
+  projection?: readonly { aggregate: string; version: number; applied: number; sum: number }[];
+  /** Rows of projections that are no sums, beside an independent recount. */
+  recounts?: readonly Comparison[];
+  /** What Redis shows, beside a rebuild from the database. */
+  redis?: readonly Comparison[];
   /** Positions that the inbox has stored, and the ends of the partitions. */
   positions: readonly { partition: number; stored: number; end: number }[];
+}
+
+/** Histories of several processes, a JSON object on each line, in one order by their clocks. A torn last line is left out. */
+export function merged(texts: readonly string[]): Happening[] {
+  const all = texts.flatMap((text) =>
+    text.split('\n').flatMap((line) => {
+      if (line === '') return [];
+      try {
+        return [JSON.parse(line) as Happening];
+      } catch (cause) {
+        if (text.endsWith(line)) return [];
+        throw new Error(`not a line of a history: ${JSON.stringify(line.slice(0, 200))}`, { cause });
+      }
+    }),
+  );
+  return all.sort((a, b) => a.atMs - b.atMs);
 }

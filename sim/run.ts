@@ -64,7 +64,7 @@ export async function run(plan: Plan, limits: { minimumOk: number; minimumFaults
   await simulation.run();
   const final = simulation.final();
   const { history } = simulation;
-  const options = { mode: plan.mode, maximumInfoShare: 0.1, ...limits };
+  const options = { mode: plan.mode, maximumInfoShare: 0.05, ...limits };
   return {
     violations: check(history.list, final, options),
     ...{ history: history.list, final, hash: () => history.hash() },

@@ -43,6 +43,8 @@ function eventsOf(history: readonly Happening[]): Map<string, { aggregate: strin
 function concerns(each: Happening, violation: Violation, events: ReturnType<typeof eventsOf>): boolean {
   const { aggregate, bucket, partition } = violation;
   if (each.kind === 'fault') return true;
+  if (each.kind === 'health') return false;
+  if (each.kind === 'fence') return each.bucket === bucket;
   if (each.kind === 'client') return each.op !== 'invoke' && each.aggregate === aggregate;
   if (each.kind === 'broker') return each.aggregate === aggregate || each.partition === partition;
   if (each.kind === 'relay') {
@@ -66,6 +68,10 @@ function inWords(each: Happening, { aggregate }: Violation, events: ReturnType<t
   switch (each.kind) {
     case 'fault':
       return each.op === 'start' ? `begins: ${each.fault}` : `ends: ${each.fault} (did something ${each.hits} times)`;
+    case 'fence':
+      return `the broker knows term ${each.epoch} of bucket ${each.bucket}`;
+    case 'health':
+      return `${each.healthy} of ${each.of} of ${each.part} work`;
     case 'client':
       return `a client's change is answered ${each.op}${each.event ? ` (${named(each.event)})` : ''}`;
     case 'broker':

@@ -27,12 +27,13 @@ function jest(projects: readonly string[], options: readonly string[]): Promise<
       '--disable-warning=ExperimentalWarning',
       '--disable-warning=TimeoutNegativeWarning',
       'node_modules/jest/bin/jest.js',
+      // First, as Jest takes whatever follows --selectProjects for a project, parts of paths too.
+      ...jestOptions,
       '--reporters=default',
       '--reporters=./testing/counts-reporter.cjs',
+      ...options,
       '--selectProjects',
       ...projects,
-      ...options,
-      ...jestOptions,
     ],
     { stdio: 'inherit', env: { ...process.env, TEST_COUNTS_FILE: countsFile } },
   );

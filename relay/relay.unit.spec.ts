@@ -378,10 +378,10 @@ describe('several relays', () => {
     const first = await started('a');
     await clock.advance(2_000);
     database.insert(1);
-    database.slowMs = (name, call) => (name === 'a' && call === 'fetch' ? 2 * leaseMs : 0);
+    database.slowMs = (name, call) => (name === 'a' && call === 'readFirst' ? 2 * leaseMs : 0);
     first.nudge('like');
     await clock.advance(10);
-    database.fault = (name, call) => (name === 'a' && call !== 'fetch' ? 'refused' : null);
+    database.fault = (name, call) => (name === 'a' && call !== 'readFirst' ? 'refused' : null);
     await clock.advance(3 * leaseMs);
     expect(kafka.log).toEqual([]);
     database.fault = () => null;
@@ -398,7 +398,29 @@ describe('several relays', () => {
     database.calls.length = 0;
     first.nudge('like');
     await clock.advance(2_000);
-    expect(database.calls.filter(({ call }) => call === 'readHead' || call === 'fetch')).toEqual([]);
+    expect(database.calls.filter(({ call }) => ['readFirst', 'readHead', 'fetch'].includes(call))).toEqual([]);
+  });
+
+  it('reads single events of several buckets in one statement, and deletes them in fewer than one each', async () => {
+    const relay = await started('a');
+    await clock.advance(3_000);
+    database.calls.length = 0;
+    for (const key of keys) database.insert(key);
+    relay.nudge('like');
+    await clock.until(drained, 100);
+    const calls = database.calls.filter(({ call }) => ['readFirst', 'readHead', 'fetch', 'delete'].includes(call));
+    expect(calls.map(({ call }) => call)).toEqual(['readFirst', 'delete', 'delete']);
+  });
+
+  it('looks again by itself after a batch, for what came meanwhile without a nudge', async () => {
+    const relay = await started('a', { shortestPollMs: 50 });
+    kafka.latencyMs = 20;
+    database.insert(1);
+    relay.nudge('like');
+    await clock.advance(10); // read and sent
+    database.insert(1);
+    await clock.until(drained, 200);
+    expect(kafka.versionsOf(1)).toEqual([1, 2]);
   });
 
   it('gives a bucket back only when what it sent is answered and deleted', async () => {

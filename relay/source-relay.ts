@@ -1,9 +1,10 @@
 import type { Logger } from '../kafka/port.ts';
 import { type BackoffSettings, backoffMs } from './batch/holds.ts';
 import { type Clock, Wake, within } from './clock.ts';
-import { BucketLoop, type BucketLoopSettings } from './delivery/bucket-loop.ts';
+import { BucketLoop, type BucketLoopSettings, type TogetherStatements } from './delivery/bucket-loop.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import { Poller } from './delivery/poller.ts';
+import { Together } from './delivery/together.ts';
 import { Elector } from './lease/elector.ts';
 import type { LeaseTable, Term } from './lease/types.ts';
 import { abandonedBuckets, unownedSince } from './lease/unowned.ts';
@@ -35,12 +36,15 @@ export interface SourceRelayOptions {
 const prepareRetry: BackoffSettings = { firstMs: 250, longestMs: 2_000 };
 const refusedPauseMs = 10_000;
 const statisticsMs = 5_000;
+/** Buckets whose small statements are one. */
+const bucketsTogether = 32;
 
 /** One source: checks it, takes part in its election, and runs a loop for each bucket that it has. */
 export class SourceRelay {
   readonly #options: SourceRelayOptions;
   readonly #elector: Elector;
   readonly #poller: Poller;
+  readonly #together: TogetherStatements;
   readonly #loops = new Map<number, BucketLoop>();
   readonly #ending = new Map<number, Promise<void>>();
   readonly #deliveries = new Map<number, Delivery>();
@@ -70,6 +74,13 @@ export class SourceRelay {
       finish: (term) => this.#endLoop(term.bucket),
       onTable: (table, readStartedMs) => this.#onTable(table, readStartedMs),
     });
+    this.#together = {
+      readFirst: new Together((asks) => store.readFirst(asks), bucketsTogether),
+      delete: new Together(async (parts) => {
+        options.metrics.add('deleted', { source: name }, await store.delete(parts));
+        return [];
+      }, bucketsTogether),
+    };
     this.#poller = new Poller({
       source: name,
       look: () => store.bucketsWithWork(),
@@ -239,6 +250,7 @@ export class SourceRelay {
       source: name,
       term,
       store,
+      together: this.#together,
       delivery: deliverer,
       route,
       settings,

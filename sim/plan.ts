@@ -31,7 +31,7 @@ export type FaultKind = (typeof faultKinds)[number];
 /** Calls of a relay at which it is killed or stopped. */
 export const relaySteps = [
   ...['readLeases', 'heartbeat', 'renew', 'acquire', 'release', 'leave'],
-  ...['readHead', 'fetch', 'publish', 'delete'],
+  ...['readFirst', 'readHead', 'fetch', 'publish', 'delete'],
 ] as const;
 
 /** The same of a consumer. */

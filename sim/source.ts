@@ -1,6 +1,6 @@
 import type { SourceRelayOptions } from '../relay/source-relay.ts';
 import { SourceError } from '../relay/sources/errors.ts';
-import type { SourceStore } from '../relay/sources/store.ts';
+import type { RowsOfBucket, SourceStore } from '../relay/sources/store.ts';
 import { FakeDatabase } from '../relay/testing/fake-database.ts';
 import type { LedgerRow } from './history.ts';
 import type { Network } from './network.ts';
@@ -108,7 +108,7 @@ export class Source {
             },
           },
           async () => {
-            if (step === 'delete') this.#marked(process, args[0] as number, args[1] as string[]);
+            if (step === 'delete') for (const part of args[0] as RowsOfBucket[]) this.#marked(process, part);
             const answer = await tables[step]!(...args);
             if (step === 'acquire') this.#elected();
             return answer;
@@ -141,7 +141,7 @@ export class Source {
     };
   }
 
-  #marked(process: Process, bucket: number, ids: readonly string[]): void {
+  #marked(process: Process, { bucket, ids }: RowsOfBucket): void {
     const events = ids.map((id) => this.#nameOf(id));
     this.#history.add({ process: process.name, kind: 'relay', op: 'mark', bucket, events });
   }

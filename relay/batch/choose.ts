@@ -14,6 +14,14 @@ export function choose(
   return chosen;
 }
 
+/** Up to so many rows are read together with their events, those of several buckets in one statement. */
+export const fewRows = 64;
+
+/** Is the next batch likely to be small? Then one statement reads rows and events. */
+export function expectsFew(lastRows: number | null, leftOut: number): boolean {
+  return (lastRows ?? 0) < fewRows / 2 && leftOut <= fewRows;
+}
+
 /**
  * How many rows to read so that about `wanted` of them can be sent: rows that the last read had to leave out are at the
  * head still. `largest` bounds it.

@@ -1,5 +1,5 @@
 import type { Logger } from '../../kafka/port.ts';
-import { choose, headLimit } from '../batch/choose.ts';
+import { choose, expectsFew, fewRows, headLimit } from '../batch/choose.ts';
 import { type BackoffSettings, backoffMs, Holds } from '../batch/holds.ts';
 import { InFlight } from '../batch/in-flight.ts';
 import { keyCause, pack, partitionCause, type Routed } from '../batch/pack.ts';
@@ -8,8 +8,9 @@ import { nextBatchRows, type SizeSettings } from '../batch/size.ts';
 import { type Clock, pause, Wake } from '../clock.ts';
 import type { Term } from '../lease/types.ts';
 import type { RelayMetrics } from '../metrics.ts';
-import type { OutboxStore, PendingRow, StoredEvent } from '../sources/store.ts';
+import type { OutboxStore, PendingRow, RowsOfBucket, StoredEvent, UnsentEvent } from '../sources/store.ts';
 import type { Delivery } from './delivery.ts';
+import type { Together } from './together.ts';
 
 export interface BucketLoopSettings extends SizeSettings {
   /** Thin rows that one read of the head takes at most. */
@@ -23,7 +24,9 @@ export interface BucketLoopSettings extends SizeSettings {
 export interface BucketLoopOptions {
   source: string;
   term: Term;
-  store: OutboxStore;
+  store: Pick<OutboxStore, 'readHead' | 'fetch' | 'delete'>;
+  /** Small reads and deletes of all of the source's buckets. */
+  together: TogetherStatements;
   delivery: Delivery;
   route(event: StoredEvent): { topic: string; partition: number };
   settings: BucketLoopSettings;
@@ -34,6 +37,11 @@ export interface BucketLoopOptions {
   onActivity(): void;
   /** Ms to add to this process's time of day to get the database's. */
   databaseOffsetMs(): number;
+}
+
+export interface TogetherStatements {
+  readFirst: Together<{ bucket: number; limit: number }, readonly UnsentEvent[]>;
+  delete: Together<RowsOfBucket, void>;
 }
 
 export type BucketState = 'sending' | 'idle' | 'waiting to retry' | 'lease in doubt' | 'stopped';
@@ -62,6 +70,9 @@ export class BucketLoop {
   #unconfirmed: readonly string[] = [];
   #lastBatch: { rows: number; bytes: number } | null = null;
   #leftOut = 0;
+  #headWasWhole = false;
+  /** All rows that the last read showed are sent. */
+  #sawAll = false;
   #errorsInARow = 0;
   #lastError: { message: string; code: string; atMs: number } | null = null;
 
@@ -125,8 +136,12 @@ export class BucketLoop {
       return;
     }
     if (!this.#begun) await this.#begin();
-    this.#wake.clear();
-    const batch = await this.#nextBatch();
+    let batch: Routed[] | 'read more' = [];
+    if (!this.#sawAll) {
+      this.#wake.clear();
+      batch = await this.#nextBatch();
+    }
+    this.#sawAll = false;
     if (batch === 'read more') return;
     if (batch.length === 0) {
       const nextTryMs = this.#holds.nextTryMs(clock.monotonicMs());
@@ -143,6 +158,8 @@ export class BucketLoop {
     this.#begun = !settled.beginAgain;
     for (const failure of settled.failures) this.#hold(failure);
     this.#inFlight.remove(settled.again.map(({ row }) => row.id));
+    // Nothing else was there: the next look is for a nudge or the poller to ask for.
+    this.#sawAll = this.#headWasWhole && settled.acknowledged.length === batch.length;
     if (settled.acknowledged.length > 0) await this.#acknowledged(settled.acknowledged);
   }
 
@@ -150,17 +167,21 @@ export class BucketLoop {
     const { term, delivery, store } = this.#options;
     await this.#deleting;
     const { alreadySent } = await delivery.begin(term);
-    if (alreadySent.length > 0) await store.delete(term.bucket, alreadySent);
+    if (alreadySent.length > 0) await store.delete([{ bucket: term.bucket, ids: alreadySent }]);
     this.#begun = true;
   }
 
   async #nextBatch(): Promise<Routed[] | 'read more'> {
     const { store, term, settings, clock, route } = this.#options;
-    const wanted = nextBatchRows(this.#lastBatch, settings);
-    const limit = headLimit(wanted, Math.max(this.#leftOut, this.#inFlight.size), settings.headRows);
+    const leftOut = Math.max(this.#leftOut, this.#inFlight.size);
+    const few = expectsFew(this.#lastBatch?.rows ?? null, leftOut);
+    const wanted = Math.min(nextBatchRows(this.#lastBatch, settings), few ? fewRows : settings.batchSize);
+    const limit = headLimit(wanted, leftOut, settings.headRows);
     const read = this.#inFlight.beginRead();
-    const head = await store.readHead(term.bucket, limit);
+    const first = few ? await this.#options.together.readFirst.ask({ bucket: term.bucket, limit }) : null;
+    const head = first ? first.map(({ row }) => row) : await store.readHead(term.bucket, limit);
     this.#inFlight.endRead(read);
+    this.#headWasWhole = head.length < limit;
     const nowMs = clock.monotonicMs();
     const rows = choose(head, wanted, {
       isInFlight: (id) => this.#inFlight.has(id),
@@ -171,7 +192,7 @@ export class BucketLoop {
       return head.length === limit && limit < settings.headRows ? 'read more' : [];
     }
     this.#leftOut = head.indexOf(rows.at(-1)!) + 1 - rows.length;
-    const events = await store.fetch(rows);
+    const events = first ? first.flatMap(({ event }) => event ?? []) : await store.fetch(rows);
     const packed = pack(rows, events, route, (cause) => this.#holds.isWaiting(cause, nowMs));
     for (const { cause, keyHash } of packed.waiting) this.#holds.join(cause, keyHash);
     for (const row of packed.missing) this.#missing(row);
@@ -200,11 +221,13 @@ export class BucketLoop {
 
   /** Goes on until it is done: what was acknowledged must not be sent again. Never rejects. */
   async #delete(ids: readonly string[]): Promise<void> {
-    const { store, term, clock, metrics, settings } = this.#options;
+    const { store, together, term, clock, metrics, settings } = this.#options;
+    const rows = { bucket: term.bucket, ids };
     this.#unconfirmed = ids;
     for (let attempt = 1; !this.#abandoned; attempt++) {
       try {
-        metrics.add('deleted', this.#labels, await store.delete(term.bucket, ids));
+        if (ids.length > fewRows) metrics.add('deleted', this.#labels, await store.delete([rows]));
+        else await together.delete.ask(rows);
         this.#inFlight.deleted(ids);
         this.#unconfirmed = [];
         return;

@@ -2,7 +2,7 @@ import type { LeaseTable } from '../lease/types.ts';
 import { Connections } from './connections.ts';
 import { SourceError } from './errors.ts';
 import * as sql from './statements.ts';
-import type { Backlog, PendingRow, SourceStore, StoredEvent } from './store.ts';
+import type { Backlog, PendingRow, SourceStore, StoredEvent, UnsentEvent } from './store.ts';
 
 export interface MysqlStoreOptions {
   url: string;
@@ -60,9 +60,29 @@ export function createMysqlStore(options: MysqlStoreOptions): SourceStore {
       }
       return found;
     },
-    async delete(bucket, ids) {
-      if (ids.length === 0) return 0;
-      return events.change('deleting sent rows', sql.deletePending(ids.map(digits)), [bucket]);
+    async readFirst(asks) {
+      const values = asks.flatMap(({ bucket, limit }) => [bucket, limit]);
+      const rows = await events.rows<FirstRow>('reading unsent events', sql.readFirst(asks.length), values);
+      const found = new Map(asks.map(({ bucket }) => [bucket, [] as UnsentEvent[]]));
+      for (const [bucket, keyHash, day, ...event] of rows) {
+        found.get(bucket)!.push({
+          row: { id: event[0], day, keyHash },
+          event: event[1] === null ? null : storedEvent(event as EventRow),
+        });
+      }
+      // A union keeps no order.
+      for (const list of found.values()) list.sort((a, b) => compareIds(a.row.id, b.row.id));
+      return asks.map(({ bucket }) => found.get(bucket)!);
+    },
+    async delete(parts) {
+      const some = parts.filter(({ ids }) => ids.length > 0);
+      if (some.length === 0) return 0;
+      const statement = sql.deletePending(some.map(({ ids }) => ids.map(digits)));
+      return events.change(
+        'deleting sent rows',
+        statement,
+        some.map(({ bucket }) => bucket),
+      );
     },
     async bucketsWithWork() {
       return (await events.rows<[number]>('looking for unsent rows', sql.bucketsWithWork)).map(([bucket]) => bucket);
@@ -116,6 +136,8 @@ function leaseTable(rows: readonly LeaseRow[]): LeaseTable {
   };
 }
 
+type FirstRow = [bucket: number, keyHash: string, day: string, ...event: EventRow | [id: string, eventId: null]];
+
 type EventRow = [
   id: string,
   eventId: Buffer,
@@ -167,6 +189,11 @@ function idsByDay(rows: readonly PendingRow[]): Map<string, string[]> {
     else days.set(day, [digits(id)]);
   }
   return days;
+}
+
+/** Ids are decimal: the longer one is the greater one. */
+function compareIds(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : 1);
 }
 
 function digits(id: string): string {

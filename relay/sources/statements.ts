@@ -38,13 +38,26 @@ DELETE FROM outbox_member WHERE member = ? OR expires_at < UTC_TIMESTAMP(6) - IN
 export const readHead = `
 SELECT id, day, key_hash FROM outbox_pending WHERE bucket = ? AND state = 0 ORDER BY id LIMIT ?`;
 
+const eventColumns =
+  'event_id, aggregate_type, aggregate_id, version, event_type, schema_version, payload, headers, created_at';
+
 /** Ids are digits that came from this table: they go into the statement as numbers, as text would compare as doubles. */
 export const fetchEvents = (ids: readonly string[]) => `
-SELECT id, event_id, aggregate_type, aggregate_id, version, event_type, schema_version, payload, headers, created_at
+SELECT id, ${eventColumns}
 FROM outbox WHERE day = ? AND id IN (${ids.join(',')})`;
 
-export const deletePending = (ids: readonly string[]) => `
-DELETE FROM outbox_pending WHERE bucket = ? AND state = 0 AND id IN (${ids.join(',')})`;
+export const deletePending = (parts: readonly (readonly string[])[]) => `
+DELETE FROM outbox_pending WHERE ${parts.map((ids) => `(bucket = ? AND state = 0 AND id IN (${ids.join(',')}))`).join(' OR ')}`;
+
+/** The heads of several buckets with their events in one statement. The values: bucket and limit for each. */
+export const readFirst = (buckets: number) =>
+  Array(buckets)
+    .fill(
+      `(SELECT p.bucket, p.key_hash, p.day, p.id, ${eventColumns.replaceAll(/\w+/g, 'o.$&')}
+FROM outbox_pending p LEFT JOIN outbox o ON o.id = p.id AND o.day = p.day
+WHERE p.bucket = ? AND p.state = 0 ORDER BY p.id LIMIT ?)`,
+    )
+    .join(' UNION ALL ');
 
 /** The first unsent row of each bucket: one look into the index for each. */
 const heads = `

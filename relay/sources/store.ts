@@ -36,14 +36,27 @@ export interface Backlog {
   oldestMs: ReadonlyMap<number, number>;
 }
 
+export interface RowsOfBucket {
+  bucket: number;
+  ids: readonly string[];
+}
+
+/** An unsent row with its event; null where the outbox no longer has it. */
+export interface UnsentEvent {
+  row: PendingRow;
+  event: StoredEvent | null;
+}
+
 /** The unsent events of one source. Each call is one statement that commits by itself; all throw `SourceError`. */
 export interface OutboxStore {
   /** The oldest unsent rows of a bucket, by id. */
   readHead(bucket: number, limit: number): Promise<PendingRow[]>;
   /** The events of these rows, in any order; what is not there is missing in the answer. */
   fetch(rows: readonly PendingRow[]): Promise<StoredEvent[]>;
-  /** Deletes exactly these rows. Answers how many were still there. */
-  delete(bucket: number, ids: readonly string[]): Promise<number>;
+  /** The oldest unsent rows of several buckets, each with its event: for few rows at a time. An answer for each ask. */
+  readFirst(asks: readonly { bucket: number; limit: number }[]): Promise<UnsentEvent[][]>;
+  /** Deletes exactly these rows, of several buckets in one step. Answers how many were still there. */
+  delete(parts: readonly RowsOfBucket[]): Promise<number>;
   /** Buckets, of any owner, that have unsent rows. */
   bucketsWithWork(): Promise<number[]>;
   readBacklog(): Promise<Backlog>;

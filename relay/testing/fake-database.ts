@@ -117,11 +117,24 @@ export class FakeDatabase {
       leave: (member) => call('leave', () => void this.members.delete(member)),
       readHead: (bucket, limit) => call('readHead', () => this.#rows(bucket).slice(0, limit)),
       fetch: (rows) => call('fetch', () => rows.flatMap(({ id }) => this.events.get(id) ?? []).reverse()),
-      delete: (bucket, ids) =>
+      readFirst: (asks) =>
+        call('readFirst', () =>
+          asks.map(({ bucket, limit }) =>
+            this.#rows(bucket)
+              .slice(0, limit)
+              .map((row) => ({ row, event: this.events.get(row.id) ?? null })),
+          ),
+        ),
+      delete: (parts) =>
         call('delete', () => {
-          this.deletes.push({ relay, ids: [...ids] });
-          return ids.filter((id) => this.pending.get(Number(id))?.bucket === bucket && this.pending.delete(Number(id)))
-            .length;
+          let deleted = 0;
+          for (const { bucket, ids } of parts) {
+            this.deletes.push({ relay, ids: [...ids] });
+            for (const id of ids) {
+              if (this.pending.get(Number(id))?.bucket === bucket && this.pending.delete(Number(id))) deleted++;
+            }
+          }
+          return deleted;
         }),
       bucketsWithWork: () =>
         call('bucketsWithWork', () =>

@@ -15,7 +15,7 @@ export { inboxMigrations } from './migrations/inbox/index.ts';
 export type { Migration, MigrationContext, MigrationSet } from './migrations/migration.ts';
 export { outboxMigrations } from './migrations/outbox/index.ts';
 export { migrateDatabase, migrationStatus, rollbackDatabase } from './migrations/run.ts';
-export { ensureTopics } from './migrations/topics.ts';
+export { ensureTopics, positionTopics } from './migrations/topics.ts';
 export { DatabaseMixin, type DatabaseMixinOptions, type DatabaseService } from './mixins/database.ts';
 export { InboxMixin, type InboxMixinOptions } from './mixins/inbox.ts';
 export { OutboxMixin, type OutboxMixinOptions, type OutboxNudge, type OutboxService } from './mixins/outbox.ts';

@@ -151,6 +151,11 @@ export const variables = {
     'Events in one batch of a bucket at most.',
     '1000',
   ),
+  relayDelivery: variable(
+    Type.Union([Type.Literal('at-least-once'), Type.Literal('exactly-once')]),
+    'How events get into their topics: at-least-once (twice after a fault) or exactly-once (Kafka transactions).',
+    'at-least-once',
+  ),
   relayIdlePollMs: variable(
     milliseconds(10),
     'Longest pause between two polls of an idle bucket (a nudge wakes it at once).',

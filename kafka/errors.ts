@@ -1,3 +1,5 @@
+import type { PartitionFailure } from './port.ts';
+
 /** What went wrong, in the port's own words: the same for every client library behind it. */
 export type KafkaErrorCode =
   /** No broker could be reached, or the one that had to answer did not in time. */
@@ -29,11 +31,21 @@ export class KafkaError extends Error {
   readonly code: KafkaErrorCode;
   /** Whether the same call can succeed later without any change. */
   readonly retryable: boolean;
+  /**
+   * Of a transaction that is not committed: the partitions, and the refused messages, on whose account it is not, where
+   * the client can tell. Empty: it can't.
+   */
+  readonly failed: readonly PartitionFailure[];
 
-  constructor(code: KafkaErrorCode, message: string, options: { retryable: boolean; cause?: unknown }) {
+  constructor(
+    code: KafkaErrorCode,
+    message: string,
+    options: { retryable: boolean; cause?: unknown; failed?: readonly PartitionFailure[] },
+  ) {
     super(message, { cause: options.cause });
     this.name = 'KafkaError';
     this.code = code;
     this.retryable = options.retryable;
+    this.failed = options.failed ?? [];
   }
 }

@@ -76,7 +76,8 @@ export interface TransactionalPublisher {
    * - `KAFKA_MESSAGE_TOO_LARGE`, `KAFKA_UNKNOWN_TOPIC_OR_PARTITION`, `KAFKA_NOT_ACKNOWLEDGED`, `KAFKA_UNAVAILABLE`: not
    *   committed, and never will be once `fence()` was called,
    * - `KAFKA_BAD_ARGUMENT`, `KAFKA_CLOSED`: nothing was sent.
-   * After every throw but the last two and `KAFKA_FENCE_REQUIRED`, `fence()` is required.
+   * After every throw but the last two and `KAFKA_FENCE_REQUIRED`, `fence()` is required. Where the client can tell which
+   * partitions or messages are the cause, the error's `failed` names them.
    */
   transaction(messages: readonly OutgoingMessage[]): Promise<{ outcome: 'committed'; report: PublishReport }>;
   /** Waits for the call in progress. Does not abort what others hold. */

@@ -5,9 +5,9 @@ import { kafkaConnectionOf } from '../kafka/connection.ts';
 import { createKafkajsPort } from '../kafka/kafkajs/index.ts';
 import { boardDatabases } from './databases.ts';
 import { migrateDatabase } from './run.ts';
-import { ensureTopics, eventTopics } from './topics.ts';
+import { ensureTopics, eventTopics, positionTopics } from './topics.ts';
 
-/** Brings every database of the board up to date, then makes the event topics. Throws `MigrationError`. */
+/** Brings every database of the board up to date, then makes the topics. Throws `MigrationError`. */
 export async function migrateAll({ config, log }: { config: Config; log?(message: string): void }): Promise<void> {
   for (const { name, sets } of boardDatabases) {
     await migrateDatabase({ url: databaseUrl(config, name), sets, buckets: config.buckets, log });
@@ -15,11 +15,13 @@ export async function migrateAll({ config, log }: { config: Config; log?(message
   await migrateTopics({ config, log });
 }
 
-/** Makes the event topics that are missing. */
+/** Makes the topics of events and of relays' positions that are missing. */
 export async function migrateTopics({ config, log }: { config: Config; log?(message: string): void }): Promise<void> {
   const admin = createKafkajsPort(kafkaConnectionOf(config, required(config, 'kafkaBrokers'))).admin();
   try {
-    await ensureTopics({ admin, topics: eventTopics(config.topicPrefix, boardSources), log });
+    const { topicPrefix, buckets } = config;
+    const topics = [...eventTopics(topicPrefix, boardSources), ...positionTopics(topicPrefix, boardSources, buckets)];
+    await ensureTopics({ admin, topics, log });
   } finally {
     await admin.close();
   }

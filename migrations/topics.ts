@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KafkaError } from '../kafka/errors.ts';
 import type { Admin, TopicSpec } from '../kafka/port.ts';
+import { positionsTopic } from '../relay/delivery/position.ts';
 import { MigrationError } from './errors.ts';
 
 export const topicPartitions = 12;
@@ -12,6 +13,18 @@ export function eventTopics(topicPrefix: string, sources: readonly string[]): To
     topic: `${topicPrefix}.${source}`,
     partitions: topicPartitions,
     config: { 'cleanup.policy': 'delete', 'retention.ms': String(retentionMs) },
+  }));
+}
+
+/**
+ * For each source the topic that a relay in the mode `exactly-once` leaves its positions in: a partition for each bucket, of
+ * which only the last record counts. Made in the other mode, too, so that changing it needs no migration.
+ */
+export function positionTopics(topicPrefix: string, sources: readonly string[], buckets: number): TopicSpec[] {
+  return sources.map((source) => ({
+    topic: positionsTopic(topicPrefix, source),
+    partitions: buckets,
+    config: { 'cleanup.policy': 'compact', 'segment.bytes': String(16 * 1024 * 1024) },
   }));
 }
 

@@ -1,4 +1,4 @@
-import type { KafkaPort, Logger } from '../kafka/port.ts';
+import type { KafkaPort, Logger, TransactionalKafkaPort } from '../kafka/port.ts';
 import type { BackoffSettings } from './batch/holds.ts';
 import type { Clock } from './clock.ts';
 import type { RelayMetrics } from './metrics.ts';
@@ -29,16 +29,28 @@ export interface RelaySource {
   store?: SourceStore;
 }
 
+export type DeliveryMode = 'at-least-once' | 'exactly-once';
+
 export interface RelayOptions {
   sources: readonly RelaySource[];
-  /** Where events go. A publisher for each bucket and one admin client are made from it. */
-  kafka: Pick<KafkaPort, 'publisher'> & { admin(): Pick<ReturnType<KafkaPort['admin']>, 'describeTopic' | 'close'> };
+  /**
+   * Where events go. A publisher for each bucket and one admin client are made from it. `exactly-once` needs an adapter that
+   * can publish in transactions.
+   */
+  kafka: Pick<KafkaPort, 'publisher'> &
+    Partial<Pick<TransactionalKafkaPort, 'transactionalPublisher' | 'lastCommitted'>> & {
+      admin(): Pick<ReturnType<KafkaPort['admin']>, 'describeTopic' | 'close'>;
+    };
   /** Name of this process in leases and logs; a random part is added at each start. Default: host and process. */
   id?: string;
-  /** Default `hotboard`. */
+  /** Default `hotboard`. Nobody else on the same brokers may relay a source of the same name under it. */
   topicPrefix?: string;
-  /** `exactly-once` is not there yet. Default `at-least-once`. */
-  delivery?: 'at-least-once';
+  /**
+   * `exactly-once`: a reader of committed messages finds each event in its topic once, and in order. Each batch is a
+   * transaction; the topic `<topicPrefix>.<source>.positions` must be there, compacted, with a partition for each bucket.
+   * `at-least-once`: an event can be there twice after a fault. Default `at-least-once` (docs/adr/0012-delivery-modes.md).
+   */
+  delivery?: DeliveryMode;
   /** Default 8. */
   buckets?: number;
   /** How long a bucket stays with a relay that is silent. Default 5,000; at least 500. */
@@ -52,7 +64,10 @@ export interface RelayOptions {
   /** Pauses between two looks at idle buckets: right after a batch (default 50), and at most (default 2,000). */
   shortestPollMs?: number;
   longestPollMs?: number;
-  /** How long one batch may try at Kafka before it counts as failed. Default 5,000. */
+  /**
+   * How long one batch may try at Kafka before it counts as failed; in `exactly-once` also how long brokers let a
+   * transaction be open. Default 5,000.
+   */
   deliveryTimeoutMs?: number;
   /** Pauses after failures. Default 250 ms doubled up to 10 s. */
   retry?: BackoffSettings;
@@ -87,6 +102,8 @@ const defaults = {
   stopTimeoutMs: 8_000,
 } as const;
 
+const deliveryModes: readonly DeliveryMode[] = ['at-least-once', 'exactly-once'];
+
 const ranges: Readonly<Record<string, readonly [from: number, to: number]>> = {
   buckets: [1, 1024],
   leaseMs: [500, 3_600_000],
@@ -106,7 +123,10 @@ export function checkOptions(given: RelayOptions): CheckedOptions {
     const value = options[name as keyof CheckedOptions];
     whole(name, value, from, to);
   }
-  if (options.delivery !== 'at-least-once') throw wrong('delivery', options.delivery, 'at-least-once');
+  if (!deliveryModes.includes(options.delivery)) throw wrong('delivery', options.delivery, deliveryModes.join(', '));
+  if (options.delivery === 'exactly-once' && !(options.kafka.transactionalPublisher && options.kafka.lastCommitted)) {
+    throw new RelayConfigError("The relay's delivery is exactly-once; its kafka must have transactionalPublisher too.");
+  }
   if (options.shortestPollMs > options.longestPollMs) {
     throw wrong('shortestPollMs', options.shortestPollMs, `up to longestPollMs (${options.longestPollMs})`);
   }

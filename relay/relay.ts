@@ -3,7 +3,8 @@ import { hostname } from 'node:os';
 import { partitionOf } from '../kafka/partitioner.ts';
 import type { Logger } from '../kafka/port.ts';
 import { systemClock } from './clock.ts';
-import { createAtLeastOnce } from './delivery/at-least-once.ts';
+import { deliveriesOf } from './delivery/modes.ts';
+import { positionsTopic } from './delivery/position.ts';
 import { noMetrics } from './metrics.ts';
 import { checkOptions, RelayConfigError, type RelayOptions, type RelaySource, type TopicRule } from './options.ts';
 import { SourceRelay } from './source-relay.ts';
@@ -48,6 +49,14 @@ export function createRelay(given: RelayOptions): Relay {
   const sources = options.sources.map((source) => {
     const rule = topicRule(source, options.topicPrefix);
     const partitions = source.partitions ?? 12;
+    const buckets = source.buckets ?? options.buckets;
+    const store =
+      source.store ??
+      createMysqlStore({ url: source.url, connections: source.connections, leaseTimeoutMs: options.leaseMs / 2 });
+    const checked = rule.names.map((name) => ({ name, partitions }));
+    if (options.delivery === 'exactly-once') {
+      checked.push({ name: positionsTopic(options.topicPrefix, source.name), partitions: buckets });
+    }
     return new SourceRelay({
       name: source.name,
       me: id,
@@ -62,7 +71,7 @@ export function createRelay(given: RelayOptions): Relay {
         return { topic, partition: partitionOf(event.aggregateId, partitions) };
       },
       async checkTopics() {
-        for (const name of rule.names) {
+        for (const { name, partitions } of checked) {
           const topic = await admin.describeTopic(name);
           if (topic.partitions.length !== partitions) {
             throw new RelayConfigError(
@@ -71,7 +80,7 @@ export function createRelay(given: RelayOptions): Relay {
           }
         }
       },
-      buckets: source.buckets ?? options.buckets,
+      buckets,
       leaseMs: options.leaseMs,
       shortestPollMs: options.shortestPollMs,
       longestPollMs: options.longestPollMs,
@@ -82,20 +91,8 @@ export function createRelay(given: RelayOptions): Relay {
         retry: options.retry,
         refusedRetry: { firstMs: options.retry.firstMs * 4, longestMs: options.retry.longestMs * 6 },
       },
-      store:
-        source.store ??
-        createMysqlStore({
-          url: source.url,
-          connections: source.connections,
-          leaseTimeoutMs: options.leaseMs / 2,
-        }),
-      // A publisher for each bucket: one that waits for a broken partition holds up no other bucket.
-      delivery: (_bucket, incarnation) =>
-        createAtLeastOnce({
-          publisher: options.kafka.publisher({ deliveryTimeoutMs: options.deliveryTimeoutMs }),
-          source: source.name,
-          incarnation,
-        }),
+      store,
+      delivery: deliveriesOf({ ...options, source: source.name, me: id, store, log }),
       clock,
       log,
       metrics,

@@ -523,7 +523,7 @@ describe('options', () => {
       { shortestPollMs: 900, longestPollMs: 100 },
       "The relay's shortestPollMs is 900; allowed: up to longestPollMs (100).",
     ],
-    [{ delivery: 'exactly-once' as never }, 'The relay\'s delivery is "exactly-once"; allowed: at-least-once.'],
+    [{ delivery: 'once' as never }, 'The relay\'s delivery is "once"; allowed: at-least-once, exactly-once.'],
     [{ sources: [] }, "The relay's sources is []; allowed: a list with at least one source."],
     [
       { sources: [{ name: 'a b', url: 'x' }] },

@@ -1,4 +1,5 @@
 import type { BucketState } from './delivery/bucket-loop.ts';
+import type { DeliveryMode } from './options.ts';
 
 export interface ErrorNote {
   code: string;
@@ -52,7 +53,7 @@ export interface SourceStatus {
 export interface RelayStatus {
   /** The name of the answering relay in leases. */
   id: string;
-  delivery: 'at-least-once';
+  delivery: DeliveryMode;
   sources: SourceStatus[];
 }
 

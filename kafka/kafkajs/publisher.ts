@@ -1,6 +1,6 @@
 import { KafkaError } from '../errors.ts';
 import { byPartition, checkMessages, type PartitionMessages, partitionName } from '../outgoing.ts';
-import type { Logger, OutgoingMessage, Publisher, PublishReport } from '../port.ts';
+import type { Logger, OutgoingMessage, Publisher, PublishReport, TopicPartition } from '../port.ts';
 import { tookTooLong, within } from './deadline.ts';
 import { translate } from './errors.ts';
 import type { Answer, OneShotProducer } from './producer.ts';
@@ -217,6 +217,8 @@ function aboutOneMessage(error: KafkaError): boolean {
   return error.code === 'KAFKA_MESSAGE_TOO_LARGE' || error.code === 'KAFKA_BAD_ARGUMENT';
 }
 
-export function notAcknowledged(message: string): KafkaError {
-  return new KafkaError('KAFKA_NOT_ACKNOWLEDGED', message, { retryable: true });
+export function notAcknowledged(message: string, silent: readonly TopicPartition[] = []): KafkaError {
+  const error = new KafkaError('KAFKA_NOT_ACKNOWLEDGED', message, { retryable: true });
+  const failed = silent.map(({ topic, partition }) => ({ topic, partition, error }));
+  return new KafkaError(error.code, message, { retryable: true, failed });
 }

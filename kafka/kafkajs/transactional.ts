@@ -100,7 +100,7 @@ export class KafkajsTransactionalPublisher implements TransactionalPublisher {
         const silent = withoutAnswer(request, answers);
         if (silent.length > 0) {
           const names = silent.map(({ topic, partition }) => `${topic}[${partition}]`).join(', ');
-          throw notAcknowledged(`No broker answered for ${names}`);
+          throw notAcknowledged(`No broker answered for ${names}`, silent);
         }
         noteFirst(baseOffsets, answers);
       }

@@ -94,8 +94,12 @@ export class PlatformaticTransactionalPublisher implements TransactionalPublishe
     try {
       await this.#addPartitions(session, delivery.partitions, deadline);
       const { report } = await delivery.run(deadline);
-      const failed = report.failed.find(({ error }) => !error.retryable) ?? report.failed[0];
-      if (failed) throw failed.error;
+      const hopeless = report.failed.filter(({ error }) => !error.retryable);
+      const failed = hopeless.length > 0 ? hopeless : report.failed;
+      if (failed[0]) {
+        const { code, message, retryable, cause } = failed[0].error;
+        throw new KafkaError(code, message, { retryable, cause, failed });
+      }
       await this.#commit(session, deadline);
       return report;
     } catch (thrown) {

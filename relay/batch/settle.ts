@@ -16,7 +16,7 @@ export interface Settled {
   /** Exactly the rows to delete. */
   acknowledged: Routed[];
   failures: Failure[];
-  /** Not acknowledged only because a refused event was beside them: they may go again at once, without that one. */
+  /** Not acknowledged only because of others beside them, or not sent yet: they may go again at once, without those. */
   again: Routed[];
 }
 
@@ -63,7 +63,7 @@ export function settleAsFailed(sent: readonly Routed[], error: KafkaError): Sett
   });
 }
 
-function failureOf(cause: string, error: KafkaError, refused: boolean, routed: readonly Routed[]): Failure {
+export function failureOf(cause: string, error: KafkaError, refused: boolean, routed: readonly Routed[]): Failure {
   return {
     cause,
     error,

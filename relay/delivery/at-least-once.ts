@@ -1,7 +1,6 @@
-import { KafkaError } from '../../kafka/errors.ts';
 import type { Publisher } from '../../kafka/port.ts';
 import { settle, settleAsFailed } from '../batch/settle.ts';
-import type { Delivery } from './delivery.ts';
+import { asKafkaError, type Delivery } from './delivery.ts';
 import { createMessages } from './message.ts';
 
 /**
@@ -24,10 +23,4 @@ export function createAtLeastOnce(options: { publisher: Publisher; source: strin
     },
     close: () => options.publisher.close(),
   };
-}
-
-function asKafkaError(cause: unknown): KafkaError {
-  if (cause instanceof KafkaError) return cause;
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return new KafkaError('KAFKA_UNEXPECTED', `publishing: ${message}`, { retryable: true, cause });
 }

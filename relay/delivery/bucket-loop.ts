@@ -154,7 +154,11 @@ export class BucketLoop {
     this.#state = 'sending';
     const ids = batch.map(({ row }) => row.id);
     this.#inFlight.add(ids);
-    const settled = await delivery.deliver(batch, this.#unconfirmed);
+    const settled = await delivery.deliver(batch, this.#unconfirmed).catch((error: unknown) => {
+      this.#inFlight.remove(ids);
+      this.#begun = false;
+      throw error;
+    });
     this.#begun = !settled.beginAgain;
     for (const failure of settled.failures) this.#hold(failure);
     this.#inFlight.remove(settled.again.map(({ row }) => row.id));
@@ -164,10 +168,13 @@ export class BucketLoop {
   }
 
   async #begin(): Promise<void> {
-    const { term, delivery, store } = this.#options;
+    const { term, delivery, store, source, log, metrics } = this.#options;
     await this.#deleting;
     const { alreadySent } = await delivery.begin(term);
-    if (alreadySent.length > 0) await store.delete([{ bucket: term.bucket, ids: alreadySent }]);
+    const part = { bucket: term.bucket, ids: alreadySent };
+    const deleted = alreadySent.length > 0 ? await store.delete([part]) : 0;
+    if (deleted > 0) log.info(`${source}.${term.bucket}: ${deleted} unsent rows were in the topic already.`);
+    metrics.add('deleted', this.#labels, deleted);
     this.#begun = true;
   }
 

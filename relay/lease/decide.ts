@@ -51,6 +51,11 @@ export function isLive(lease: Lease): boolean {
   return lease.owner !== null && lease.remainingMs > 0;
 }
 
+/** By the table that this lease was read from. */
+export function isMine(lease: Lease, me: string, { bucket, epoch }: Pick<Lease, 'bucket' | 'epoch'>): boolean {
+  return lease.bucket === bucket && lease.epoch === epoch && lease.owner === me && isLive(lease);
+}
+
 function liveMembers(table: Situation['table'], me: string): string[] {
   const ids = new Set(table.members.filter((member) => member.remainingMs > 0).map((member) => member.id));
   ids.add(me);

@@ -1,8 +1,9 @@
 import { headerNames } from '../../events/envelope.ts';
 import { KafkaError } from '../../kafka/errors.ts';
-import type { OutgoingMessage, Publisher, PublishReport } from '../../kafka/port.ts';
+import type { OutgoingMessage, Publisher, PublishReport, TransactionalKafkaPort } from '../../kafka/port.ts';
 import type { Clock } from '../clock.ts';
 import type { RelayOptions } from '../options.ts';
+import { FakeTransactions } from './fake-transactions.ts';
 
 /** What a test does to the messages of one partition in one call. */
 export type PartitionFault =
@@ -17,11 +18,15 @@ export type PartitionFault =
 
 /** Topics in memory, and publishers that answer as the port says. */
 export class FakeKafka {
+  /** Events, as a read-committed consumer sees them. */
   readonly log: OutgoingMessage[] = [];
+  readonly transactions: FakeTransactions;
   /** Calls of a publisher whose former batch had no answer yet: a bucket must never do that. */
   overlaps = 0;
   latencyMs = 2;
   partitions = 12;
+  /** Partitions of a positions topic. */
+  positions = 8;
   away = false;
   fault: (partition: number, messages: readonly OutgoingMessage[]) => PartitionFault = () => null;
   /** Called when a batch arrives, before anything of it is stored. */
@@ -30,6 +35,7 @@ export class FakeKafka {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.transactions = new FakeTransactions(this, clock);
   }
 
   /** Versions of a key in the order of the topic, with repetitions. */
@@ -44,21 +50,27 @@ export class FakeKafka {
     return [...new Set(this.versionsOf(key))];
   }
 
-  port(): RelayOptions['kafka'] {
+  /** `process`: what a kill of that name cuts off from its transactions. */
+  port(process = ''): RelayOptions['kafka'] & Pick<TransactionalKafkaPort, 'transactionalPublisher' | 'lastCommitted'> {
     return {
       publisher: () => this.#publisher(),
+      transactionalPublisher: ({ transactionalId }) => this.transactions.publisher(process, transactionalId),
+      lastCommitted: (place) => this.transactions.lastCommitted(process, place),
       admin: () => ({
         describeTopic: async (topic) => {
           await this.#pause(2);
           if (this.away) throw unavailable();
           return {
             topic,
-            partitions: Array.from({ length: this.partitions }, (_, partition) => ({
-              partition,
-              leader: 1,
-              replicas: [1],
-              inSyncReplicas: [1],
-            })),
+            partitions: Array.from(
+              { length: topic.endsWith('.positions') ? this.positions : this.partitions },
+              (_, partition) => ({
+                partition,
+                leader: 1,
+                replicas: [1],
+                inSyncReplicas: [1],
+              }),
+            ),
           };
         },
         close: async () => {},
@@ -113,10 +125,10 @@ export class FakeKafka {
   }
 }
 
-function unavailable(): KafkaError {
+export function unavailable(): KafkaError {
   return new KafkaError('KAFKA_UNAVAILABLE', 'no broker answers', { retryable: true });
 }
 
-function tooLarge(): KafkaError {
+export function tooLarge(): KafkaError {
   return new KafkaError('KAFKA_MESSAGE_TOO_LARGE', 'the broker refuses its size', { retryable: false });
 }

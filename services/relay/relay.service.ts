@@ -16,6 +16,7 @@ export default RelayService({
       buckets: config.buckets,
       leaseMs: config.relayLeaseMs,
       batchSize: config.relayBatchSize,
+      delivery: config.relayDelivery,
       longestPollMs: config.relayIdlePollMs,
       shortestPollMs: Math.min(50, config.relayIdlePollMs),
       // a broker that is back is noticed within seconds: its return is what everybody waits for then

@@ -1,0 +1,400 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { partitionOf } from '../kafka/partitioner.ts';
+import { positionMessage } from './delivery/position.ts';
+import { createRelay, type Relay, type RelayOptions } from './relay.ts';
+import type { SourceStore } from './sources/store.ts';
+import { FakeDatabase } from './testing/fake-database.ts';
+import { FakeKafka } from './testing/fake-kafka.ts';
+import type { CommitFault } from './testing/fake-transactions.ts';
+import { VirtualClock } from './testing/virtual-clock.ts';
+
+const leaseMs = 3_000;
+
+let clock: VirtualClock;
+let database: FakeDatabase;
+let kafka: FakeKafka;
+let relays: Relay[];
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  database = new FakeDatabase(clock);
+  kafka = new FakeKafka(clock);
+  relays = [];
+});
+afterEach(async () => {
+  database.fault = () => null;
+  database.slowMs = () => 0;
+  kafka.fault = () => null;
+  kafka.transactions.fault = () => null;
+  let stopped = false;
+  void Promise.all(relays.map((one) => one.stop())).then(() => {
+    stopped = true;
+  });
+  await clock.until(() => stopped, 60_000);
+});
+
+async function started(name: string, options: Partial<RelayOptions> = {}): Promise<Relay> {
+  const made = createRelay({
+    id: name,
+    sources: [{ name: 'like', url: 'unused', store: database.store(name) }],
+    kafka: kafka.port(name),
+    delivery: 'exactly-once',
+    leaseMs,
+    batchSize: 50,
+    retry: { firstMs: 50, longestMs: 1_000 },
+    clock,
+    ...options,
+  });
+  relays.push(made);
+  let up = false;
+  void made.start().then(() => {
+    up = true;
+  });
+  await clock.until(() => up, 5_000);
+  await clock.advance(50);
+  return made;
+}
+
+const keys = Array.from({ length: 16 }, (_, key) => key + 1);
+const versionsUpTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+const drained = () => database.pending.size === 0;
+const insertRounds = (count: number) => {
+  for (let round = 0; round < count; round++) for (const key of keys) database.insert(key);
+};
+const expectOnceInOrder = (count: number, of = keys) => {
+  for (const key of of) expect(kafka.versionsOf(key)).toEqual(versionsUpTo(count));
+};
+/** Nothing of it arrives any more, at the database or at Kafka. */
+const kill = (name: string) => {
+  kafka.transactions.kill(name);
+  const before = database.fault;
+  database.fault = (relay, call) => (relay === name ? 'hangs undone' : before(relay, call));
+};
+const idOf = (bucket: number) => `hotboard.like.${bucket}`;
+const fencesOf = (bucket: number) => kafka.transactions.fences.get(idOf(bucket)) ?? 0;
+const neighboursOf = (key: number, isBeside: (other: number) => boolean) =>
+  Array.from({ length: 100 }, (_, index) => key + 8 * (index + 1)).filter(isBeside);
+const samePartition = (key: number) => (other: number) =>
+  partitionOf(String(other), 12) === partitionOf(String(key), 12);
+
+describe('exactly-once', () => {
+  it('forwards a backlog in transactions, each event once and each key in order', async () => {
+    insertRounds(40);
+    await started('a');
+    await clock.until(drained, 10_000);
+    expectOnceInOrder(40);
+    expect(kafka.transactions.committed).toBeGreaterThan(8);
+  });
+
+  it('fences at once at a takeover, also where there is no work', async () => {
+    await started('a');
+    expect(database.leases.map(({ bucket }) => fencesOf(bucket))).toEqual(Array(8).fill(1));
+    await clock.advance(5_000);
+    kill('a');
+    await started('b');
+    await clock.advance(leaseMs + 500);
+    expect(database.leases.map(({ bucket }) => fencesOf(bucket))).toEqual(Array(8).fill(2));
+    expect(kafka.log).toEqual([]);
+  });
+
+  it.each<Exclude<CommitFault, null>>(['committed, unknown', 'open, unknown', 'late, unknown'])(
+    'sends nothing twice and loses nothing after a commit that is %s',
+    async (fault) => {
+      let faults = 0;
+      kafka.transactions.fault = () => (faults++ % 3 === 1 ? fault : null);
+      insertRounds(60);
+      await started('a');
+      await clock.until(drained, 60_000);
+      expect(faults).toBeGreaterThan(20);
+      await clock.advance(2_000); // what is late has arrived
+      expectOnceInOrder(60);
+    },
+  );
+
+  it('is not misled by a commit that arrives only after the takeover', async () => {
+    kafka.transactions.lateMs = leaseMs + 60;
+    kafka.transactions.fault = (_, process) => (process === 'a' ? 'late, unknown' : null);
+    await started('a');
+    insertRounds(3);
+    await clock.advance(100);
+    kill('a');
+    await started('b');
+    await clock.until(drained, 20_000);
+    await clock.advance(5_000);
+    expectOnceInOrder(3);
+  });
+
+  it('sends nothing twice when its owner dies after the commit and before the delete', async () => {
+    insertRounds(30);
+    database.fault = (name, call) => (name === 'a' && call === 'delete' ? 'hangs undone' : null);
+    await started('a');
+    await clock.until(() => kafka.transactions.committed >= 8, 2_000);
+    kill('a');
+    expect(database.pending.size).toBe(16 * 30);
+    await started('b');
+    await clock.until(drained, 20_000);
+    expectOnceInOrder(30);
+  });
+
+  it('names in its position the batch before, too, as long as its delete is not confirmed', async () => {
+    for (let round = 0; round < 200; round++) database.insert(1);
+    let deletes = 0;
+    // the delete of the first batch never comes back: the second batch is sent beside it
+    database.fault = (name, call) => (name === 'a' && call === 'delete' && deletes++ >= 0 ? 'hangs undone' : null);
+    await started('a');
+    await clock.until(() => kafka.log.length === 100, 2_000);
+    kill('a');
+    await started('b');
+    await clock.until(drained, 20_000);
+    expectOnceInOrder(200, [1]);
+  });
+
+  it('refuses the commit of an owner that was stopped in the midst of a transaction', async () => {
+    await started('a');
+    const woken = Promise.withResolvers<void>();
+    kafka.transactions.onOpen = (_, process) => (process === 'a' ? woken.promise : undefined);
+    insertRounds(5);
+    await clock.advance(2_500);
+    // It can't reach the database either: everything of the process stands still.
+    database.fault = (name) => (name === 'a' ? 'refused' : null);
+    await started('b');
+    await clock.until(drained, 20_000);
+    database.deletes.length = 0;
+    database.fault = () => null;
+    kafka.transactions.onOpen = () => {};
+    woken.resolve();
+    await clock.until(() => kafka.transactions.fenced >= 8, 200);
+    expect(database.deletes).toEqual([]);
+    await clock.advance(10_000);
+    expectOnceInOrder(5);
+  });
+
+  it('does not fence again, nor send, once the database says that its lease is over', async () => {
+    await started('a');
+    database.insert(1);
+    await clock.until(drained, 2_000);
+    // a's belief and the database differ, as after a jump of its clock
+    const lease = database.leases[1]!;
+    Object.assign(lease, { owner: 'somebody', epoch: lease.epoch + 1, expiresMs: clock.monotonicMs() + 60_000 });
+    const fencesBefore = fencesOf(1);
+    kafka.transactions.fault = () => 'open, unknown';
+    database.insert(1);
+    relays[0]!.nudge('like', [1]);
+    await clock.advance(20_000);
+    expect(fencesOf(1) - fencesBefore).toBeLessThanOrEqual(1);
+    expect(kafka.versionsOf(1)).toEqual([1]);
+  });
+
+  it.each([true, false])('lets other keys flow while a partition fails (the client names it: %s)', async (named) => {
+    kafka.transactions.namesFailures = named;
+    const failing = partitionOf('1', 12);
+    kafka.fault = (partition) => (partition === failing ? 'not stored' : null);
+    const others = neighboursOf(1, (key) => !samePartition(1)(key));
+    for (let round = 0; round < 10; round++) for (const key of [1, ...others]) database.insert(key);
+    await started('a');
+    await clock.until(() => database.pending.size === 10, 10_000);
+    expectOnceInOrder(10, others);
+    for (const key of [1, ...others]) database.insert(key);
+    relays[0]!.nudge('like', [1]);
+    await clock.until(() => database.pending.size === 11, 5_000);
+    kafka.fault = () => null;
+    await clock.until(drained, 5_000);
+    expectOnceInOrder(11, [1, ...others]);
+  });
+
+  it.each([true, false])(
+    'holds only the key whose event the broker refuses (the client names it: %s)',
+    async (named) => {
+      kafka.transactions.namesFailures = named;
+      kafka.fault = () => ({ refuse: ({ key, headers }) => String(key) === '1' && String(headers!.version) === '3' });
+      const refuses = ({ key }: { key: Buffer | null }) => String(key) === '1';
+      kafka.fault = () => ({ refuse: (message) => refuses(message) });
+      const [neighbour] = neighboursOf(1, samePartition(1));
+      const all = [...keys, neighbour!];
+      for (let round = 0; round < 20; round++) for (const key of all) database.insert(key);
+      await started('a');
+      await clock.until(() => database.pending.size === 20, 2_000);
+      expectOnceInOrder(
+        20,
+        all.filter((key) => key !== 1),
+      );
+      // Each retry costs a fence and the transaction of that event alone.
+      const [committed, fences] = [kafka.transactions.committed, fencesOf(1)];
+      await clock.advance(30_000);
+      expect(kafka.transactions.committed).toBe(committed);
+      expect(fencesOf(1) - fences).toBeLessThan(12);
+      kafka.fault = () => null;
+      await clock.until(drained, 120_000);
+      expectOnceInOrder(20, all);
+    },
+  );
+
+  it('keeps its backlog over an outage of Kafka', async () => {
+    await started('a');
+    kafka.away = true;
+    insertRounds(30);
+    relays[0]!.nudge('like');
+    await clock.advance(60_000);
+    kafka.away = false;
+    await clock.until(drained, 5_000);
+    expectOnceInOrder(30);
+  });
+
+  it('deletes nothing by the position of a database that was there before', async () => {
+    await started('a');
+    insertRounds(5);
+    await clock.until(drained, 5_000);
+    kill('a');
+    const before = kafka.log.length;
+    database = new FakeDatabase(clock); // its ids begin at 1 again
+    database.incarnation = '00000000-0000-4000-8000-000000000002';
+    insertRounds(5);
+    await started('b');
+    await clock.until(drained, 20_000);
+    expect(kafka.log.length - before).toBe(16 * 5);
+    for (const key of keys) expect(kafka.versionsOf(key)).toEqual([...versionsUpTo(5), ...versionsUpTo(5)]);
+  });
+
+  it.each([
+    ['a later term', { epoch: 9, owner: 'b/1' }],
+    ['the same term of somebody else', { epoch: 1, owner: 'b/1' }],
+  ])('neither sends nor deletes behind a position of %s, and says what to do', async (_, { epoch, owner }) => {
+    const { incarnation } = database;
+    database.insert(1);
+    const place = { topic: 'hotboard.like.positions', partition: 1 };
+    kafka.transactions.leave(positionMessage(place, idOf(1), { incarnation, epoch, owner, ids: ['1'] }));
+    const one = await started('a');
+    database.insert(2);
+    one.nudge('like');
+    await clock.advance(10_000);
+    expect(kafka.versionsOf(1)).toEqual([]);
+    expect(kafka.versionsOf(2)).toEqual([1]); // the other buckets work
+    expect(database.deletes.flatMap(({ ids }) => ids)).toEqual(['2']);
+    expect(one.health().problems).toEqual([expect.stringMatching(/like\.1: RELAY_POSITION_LATER .*new incarnation/)]);
+    database.incarnation = '00000000-0000-4000-8000-000000000003';
+    await clock.until(drained, 5_000);
+    expect(kafka.versionsOf(1)).toEqual([1]);
+  });
+
+  it('is out of service, but never wrong, where every relay believes that it owns all', async () => {
+    for (const name of ['a', 'b', 'c']) {
+      await started(name, {
+        sources: [{ name: 'like', url: '', store: believing(database.store(name), () => relayOf(name).id) }],
+      });
+    }
+    for (let round = 0; round < 30; round++) {
+      insertRounds(1);
+      for (const one of relays) one.nudge('like');
+      await clock.advance(100);
+    }
+    for (const key of keys) expect(kafka.versionsOf(key)).toEqual(versionsUpTo(kafka.versionsOf(key).length));
+    expect(kafka.log.length + database.pending.size).toBe(16 * 30);
+  });
+
+  it('refuses a positions topic with other partitions than the database has buckets', async () => {
+    kafka.positions = 4;
+    const one = createRelay({
+      sources: [{ name: 'like', url: '', store: database.store('a') }],
+      kafka: kafka.port(),
+      delivery: 'exactly-once',
+      clock,
+    });
+    const refused = one.start().catch((error: unknown) => error);
+    await clock.advance(5_000);
+    expect(await refused).toMatchObject({
+      code: 'RELAY_CONFIG_INVALID',
+      message: 'Topic hotboard.like.positions has 4 partitions; source like is set to 8.',
+    });
+  });
+
+  it('refuses a client that has no transactions', () => {
+    const { transactionalPublisher, ...withoutTransactions } = kafka.port();
+    const make = () =>
+      createRelay({
+        sources: [{ name: 'like', url: '', store: database.store('a') }],
+        kafka: withoutTransactions,
+        delivery: 'exactly-once',
+      });
+    expect(make).toThrow("The relay's delivery is exactly-once; its kafka must have transactionalPublisher too.");
+  });
+
+  it.each(Array.from({ length: 12 }, (_, index) => index + 1))(
+    'has each event once and in order when any answer may be lost and relays die or are stopped (seed %i)',
+    async (seed) => {
+      let state = seed * 7919;
+      const random = () => {
+        state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+        return state / 0x7fffffff;
+      };
+      const pick = <Item>(...items: Item[]) => items[Math.floor(random() * items.length)]!;
+      kafka.transactions.namesFailures = seed % 2 === 0;
+      kafka.transactions.lateMs = 200 + seed * 250;
+      database.fault = () => (random() < 0.05 ? pick('refused' as const, 'answer lost') : null);
+      database.slowMs = (_, call) => (random() < 0.05 ? (call === 'delete' ? 1_500 : 300) : 0);
+      kafka.fault = () => (random() < 0.02 ? 'not stored' : null);
+      kafka.transactions.fault = () =>
+        random() < 0.1 ? pick('committed, unknown' as const, 'open, unknown', 'late, unknown') : null;
+      const names = ['r0', 'r1', 'r2'];
+      for (const name of names) void started(name);
+      for (let round = 0; round < 60; round++) {
+        insertRounds(1);
+        relays[round % relays.length]?.nudge('like');
+        await clock.advance(100);
+        if (round === 15) kill('r1');
+        if (round === 25) void started('r3');
+        if (round === 40) kill('r0');
+      }
+      kafka.fault = () => null;
+      kafka.transactions.fault = () => null;
+      database.slowMs = () => 0;
+      database.fault = (name) => (name === 'r0' || name === 'r1' ? 'hangs undone' : null);
+      await clock.until(drained, 120_000);
+      await clock.advance(10_000);
+      expectOnceInOrder(60);
+    },
+  );
+});
+
+describe('a change of the delivery mode while relays of both run', () => {
+  it.each(['at-least-once', 'exactly-once'] as const)('from %s keeps the order and loses nothing', async (before) => {
+    const after = before === 'at-least-once' ? 'exactly-once' : 'at-least-once';
+    await started('old1', { delivery: before });
+    await started('old2', { delivery: before });
+    const rounds = async (count: number) => {
+      for (let round = 0; round < count; round++) {
+        insertRounds(1);
+        for (const one of relays) one.nudge('like');
+        await clock.advance(100);
+      }
+    };
+    await rounds(20);
+    await started('new1', { delivery: after });
+    await rounds(20);
+    kill('old1'); // with work in flight
+    await rounds(20);
+    const stopping = relayOf('old2').stop();
+    await started('new2', { delivery: after });
+    await rounds(20);
+    await stopping;
+    await clock.until(drained, 20_000);
+    for (const key of keys) expect(kafka.firstAppearances(key)).toEqual(versionsUpTo(80));
+  });
+});
+
+function relayOf(name: string): Relay {
+  return relays.find(({ id }) => id.startsWith(`${name}/`))!;
+}
+
+/** A store that says of every lease that it is this relay's, in term 1, and will be for long. */
+function believing(store: SourceStore, me: () => string): SourceStore {
+  return {
+    ...store,
+    async readLeases() {
+      const table = await store.readLeases();
+      return {
+        ...table,
+        leases: table.leases.map(({ bucket }) => ({ bucket, owner: me(), epoch: 1, remainingMs: 60_000 })),
+      };
+    },
+  };
+}

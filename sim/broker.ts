@@ -2,12 +2,17 @@ import { headerNames } from '../events/envelope.ts';
 import { KafkaError } from '../kafka/errors.ts';
 import type { IncomingMessage, OutgoingMessage, Publisher, PublishReport } from '../kafka/port.ts';
 import type { Faults } from './faults.ts';
-import type { Network } from './network.ts';
+import type { Network, Way } from './network.ts';
 import type { History } from './record.ts';
 import type { Process, World } from './world.ts';
 
 export const topic = 'sim.like';
 const deliveryTimeoutMs = 1_500;
+
+export function wayToBroker(process: Process, timeoutMs: number): Way {
+  const unavailable = () => new KafkaError('KAFKA_UNAVAILABLE', 'no broker answers', { retryable: true });
+  return { process, server: 'broker', refused: unavailable, answerLost: unavailable, timedOut: unavailable, timeoutMs };
+}
 
 /** One topic in memory, and publishers that answer as the port says. */
 export class Broker {
@@ -30,21 +35,13 @@ export class Broker {
 
   publisher(process: Process): Publisher {
     let busy = false;
-    const unavailable = () => new KafkaError('KAFKA_UNAVAILABLE', 'no broker answers', { retryable: true });
+    const way = wayToBroker(process, deliveryTimeoutMs);
     return {
       publish: async (messages) => {
         if (busy) this.overlaps++;
         busy = true;
         try {
-          return await this.#network.call(
-            {
-              ...{ process, server: 'broker', step: 'publish' },
-              refused: unavailable,
-              answerLost: unavailable,
-              timedOut: { afterMs: deliveryTimeoutMs, error: unavailable },
-            },
-            () => this.#publish(messages),
-          );
+          return await this.#network.call(way, 'publish', () => this.#publish(messages));
         } finally {
           busy = false;
         }
@@ -75,9 +72,11 @@ export class Broker {
 
   append(message: OutgoingMessage, foreign = false): void {
     const log = this.partitions[message.partition]!;
-    const headers = Object.fromEntries(
-      Object.entries(message.headers ?? {}).map(([name, value]) => [name, Buffer.from(value as Buffer)]),
-    );
+    const headers: Record<string, Buffer> = {};
+    for (const name in message.headers) {
+      const text = message.headers[name]!;
+      headers[name] = typeof text === 'string' ? Buffer.from(text) : text;
+    }
     const { key, value, partition } = message;
     const offset = log.length;
     log.push({ topic, partition, offset: BigInt(offset), timestampMs: this.#world.nowMs, key, value, headers });

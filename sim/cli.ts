@@ -15,7 +15,7 @@ const { values } = parseArgs({
 const runs = wholeNumber('runs', values.runs, 1);
 const first = wholeNumber('seed', values.seed, 0);
 
-const met = new Map<string, number>();
+const met = new Map<string, Uint32Array>();
 const failed: number[] = [];
 const least = { changes: Number.POSITIVE_INFINITY, faults: Number.POSITIVE_INFINITY };
 let happenings = 0;
@@ -26,7 +26,11 @@ const cpu = process.cpuUsage();
 for (let seed = first; seed < first + runs; seed++) {
   const plan = planOf(seed);
   const outcome = await run(plan, { minimumOk: 300, minimumFaults: 5 });
-  for (const [name, count] of outcome.met) met.set(name, (met.get(name) ?? 0) + count);
+  for (const [name, counts] of outcome.met) {
+    const sums = met.get(name);
+    if (sums) for (let column = 0; column < sums.length; column++) sums[column]! += counts[column]!;
+    else met.set(name, counts);
+  }
   happenings += outcome.history.length;
   virtualMs += outcome.endedMs;
   least.changes = Math.min(least.changes, outcome.final.ledger.length);

@@ -1,4 +1,4 @@
-import type { Fault, FaultKind } from './plan.ts';
+import { type Fault, type FaultKind, faultKinds } from './plan.ts';
 import type { History } from './record.ts';
 import type { Process, World } from './world.ts';
 
@@ -17,13 +17,17 @@ interface Active extends Fault {
   hits: number;
 }
 
+/** How often a decision or step met each fault: the first number is without any, then in the order of `faultKinds`. */
+export type Met = ReadonlyMap<string, Uint32Array>;
+
+const columnOf = new Map<FaultKind, number>(faultKinds.map((kind, index) => [kind, index + 1]));
+
 /** After its end a fault still counts as met for so long: what follows from it is seen then. */
 const tailMs = 1_500;
 
 /** The faults of a run: which are active now, what they do to a call, and what was decided under them. */
 export class Faults {
-  /** Decision or step, and fault: how often they met. */
-  readonly met = new Map<string, number>();
+  readonly met = new Map<string, Uint32Array>();
   /** Kills or stops a process, and brings it back; null: the one that the fault chooses. */
   strike: (fault: Fault, process: Process | null) => void = () => {};
   readonly #active = new Set<Active>();
@@ -64,18 +68,25 @@ export class Faults {
     return null;
   }
 
-  /** What happens to this call of this process. */
-  verdict(server: Server, step: string): Verdict {
+  /** Is any fault active now? */
+  get any(): boolean {
+    return this.#active.size > 0;
+  }
+
+  /** What happens to this call of this process; null: nothing. */
+  verdict(server: Server, step: string): Verdict | null {
+    if (this.#active.size === 0) return null;
     const { random } = this.#world;
-    const verdict: Verdict = { refused: false, conflict: false, answerLost: false, requestMs: 0, answerMs: 0 };
+    let verdict: Verdict | null = null;
     for (const fault of this.#active) {
-      if (fault.kind === `${server} refuses` && random.chance(0.7)) verdict.refused = true;
-      else if (fault.kind === `${server} answer lost` && random.chance(0.35)) verdict.answerLost = true;
-      else if (fault.kind === `${server} slow`) {
-        if (random.chance(0.5)) verdict.requestMs = random.whole(10, 700);
-        else verdict.answerMs = random.whole(10, 700);
-      } else if (fault.kind === `${server} conflict` && random.chance(0.15)) verdict.conflict = true;
-      else continue;
+      const what = harmOf(fault.kind, server);
+      if (what === null || !random.chance(chances[what])) continue;
+      verdict ??= { refused: false, conflict: false, answerLost: false, requestMs: 0, answerMs: 0 };
+      if (what === 'refuses') verdict.refused = true;
+      else if (what === 'answer lost') verdict.answerLost = true;
+      else if (what === 'conflict') verdict.conflict = true;
+      else if (random.chance(0.5)) verdict.requestMs = random.whole(10, 700);
+      else verdict.answerMs = random.whole(10, 700);
       this.#struck(fault);
       this.#count(`step ${step}`, fault.kind);
     }
@@ -101,7 +112,7 @@ export class Faults {
       any = true;
       this.#count(decision, kind, times);
     }
-    if (!any) this.#count(decision, 'none', times);
+    if (!any) this.#add(decision, 0, times);
   }
 
   #struck(fault: Active): void {
@@ -115,10 +126,24 @@ export class Faults {
     this.#history.add({ process: '', kind: 'fault', op: 'end', fault: kind, number, hits });
   }
 
-  #count(decision: string, kind: string, times = 1): void {
-    const name = `${decision}|${kind}`;
-    this.met.set(name, (this.met.get(name) ?? 0) + times);
+  #count(decision: string, kind: FaultKind, times = 1): void {
+    this.#add(decision, columnOf.get(kind)!, times);
   }
+
+  #add(decision: string, column: number, times: number): void {
+    const row = this.met.get(decision) ?? new Uint32Array(faultKinds.length + 1);
+    this.met.set(decision, row);
+    row[column]! += times;
+  }
+}
+
+const chances = { refuses: 0.7, 'answer lost': 0.35, conflict: 0.15, slow: 1 } as const;
+
+/** What a fault does to calls of this server; null where it is none of those. */
+function harmOf(kind: FaultKind, server: Server): keyof typeof chances | null {
+  if (!kind.startsWith(server)) return null;
+  const what = kind.slice(server.length + 1);
+  return what in chances ? (what as keyof typeof chances) : null;
 }
 
 function kindOf(process: Process): string {

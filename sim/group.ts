@@ -1,6 +1,6 @@
 import { KafkaError } from '../kafka/errors.ts';
-import type { Consumer, ConsumerOptions, ConsumerStatus, TopicPartition } from '../kafka/port.ts';
-import { type Broker, topic } from './broker.ts';
+import type { Consumer, ConsumerOptions, ConsumerStatus, IncomingMessage, TopicPartition } from '../kafka/port.ts';
+import { type Broker, topic, wayToBroker } from './broker.ts';
 import type { Network } from './network.ts';
 import type { History } from './record.ts';
 import type { Process, World } from './world.ts';
@@ -57,14 +57,9 @@ export class Group {
       status.lastProgressMs = clock.monotonicMs();
     };
 
-    const call = <Result>(step: string, work: () => Result | Promise<Result>): Promise<Result> => {
-      const unavailable = () => new KafkaError('KAFKA_UNAVAILABLE', 'no broker answers', { retryable: true });
-      const timedOut = { afterMs: 1_000, error: unavailable };
-      return this.#network.call(
-        { process, server: 'broker', step, refused: unavailable, answerLost: unavailable, timedOut },
-        work,
-      );
-    };
+    const way = wayToBroker(process, 1_000);
+    const call = <Result>(step: string, work: () => Result | Promise<Result>): Promise<Result> =>
+      this.#network.call(way, step, work);
 
     const member = async () => {
       while (!stopping) {
@@ -186,22 +181,21 @@ export class Group {
     }
   }
 
-  async #fetch(partition: number, position: bigint) {
+  #fetch(partition: number, position: bigint): IncomingMessage[] | Promise<IncomingMessage[]> {
     const log = this.#broker.partitions[partition]!;
-    if (log.length <= Number(position)) {
-      await new Promise<void>((resolve) => {
-        const forget = this.#broker.whenMore(partition, () => {
-          cancel();
-          resolve();
-        });
-        const cancel = this.#world.after(longPollMs, () => {
-          forget();
-          resolve();
-        });
-      });
-    }
     const from = Number(position);
-    return log.slice(from, from + this.#world.random.whole(1, mostMessages));
+    const take = () => log.slice(from, from + this.#world.random.whole(1, mostMessages));
+    if (log.length > from) return take();
+    return new Promise((resolve) => {
+      const forget = this.#broker.whenMore(partition, () => {
+        cancel();
+        resolve(take());
+      });
+      const cancel = this.#world.after(longPollMs, () => {
+        forget();
+        resolve(take());
+      });
+    });
   }
 
   #commit(process: Process, id: string, generation: number, partition: number, position: bigint): void {

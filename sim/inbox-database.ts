@@ -6,7 +6,7 @@ import type { InboxEvent } from '../inbox/types.ts';
 import type { Faults } from './faults.ts';
 import type { LedgerRow } from './history.ts';
 import { Locks } from './locks.ts';
-import type { Network } from './network.ts';
+import type { Network, Way } from './network.ts';
 import type { History } from './record.ts';
 import type { Process, World } from './world.ts';
 
@@ -31,9 +31,9 @@ class Draft {
 /** The session of a stopped process is ended by the server, and its locks are free again. */
 const waitTimeoutMs = 1_200;
 const lockWaitMs = 800;
-export const effectStatement = 'INSERT INTO effect';
-export const projectionStatement = 'UPDATE projection';
-export const readProjection = 'SELECT projection';
+export const readProjection = 'SELECT … FROM projection';
+/** One round trip for both. */
+export const writeProjection = 'UPDATE projection …; INSERT INTO effect …';
 
 /**
  * The consumer's database: several transactions at once, READ COMMITTED, with row locks, unique keys and statements one by one,
@@ -75,26 +75,19 @@ export class InboxDatabase {
     process.onPaused.push((ms) => {
       if (ms > waitTimeoutMs) this.#world.after(waitTimeoutMs, rollBackAll);
     });
+    const lost = (step: string) =>
+      step === 'commit' ? new CommitUnknownError('no answer to COMMIT') : connectionError('the connection was lost');
+    const way: Way = {
+      ...{ process, server: 'inbox', refused: lost, answerLost: lost, timedOut: lost, timeoutMs: 1_000 },
+      conflict: () => databaseError(1213, 'Deadlock found'),
+    };
     const call = <Result>(step: string, draft: Draft | null, work: () => Result | Promise<Result>): Promise<Result> => {
-      const onBroken = () => {
-        if (draft) rollBack(draft);
+      if (!draft) return this.#network.call(way, step, work);
+      const statement = () => {
+        if (draft.over) throw connectionError('the server has ended the session');
+        return work();
       };
-      const lost = () =>
-        step === 'commit' ? new CommitUnknownError('no answer to COMMIT') : connectionError('the connection was lost');
-      return this.#network.call(
-        {
-          ...{ process, server: 'inbox', step, onBroken, refused: lost, answerLost: lost },
-          timedOut: { afterMs: 1_000, error: lost },
-          conflict: () => {
-            onBroken();
-            return databaseError(1213, 'Deadlock found');
-          },
-        },
-        () => {
-          if (draft?.over) throw connectionError('the server has ended the session');
-          return work();
-        },
-      );
+      return this.#network.call(way, step, statement, () => rollBack(draft));
     };
 
     return {
@@ -148,10 +141,12 @@ export class InboxDatabase {
             this.#failHandlers(params as string[]);
             return params.map((each) => draft.projection.get(String(each)) ?? this.projection.get(String(each)));
           }) as Promise<never[]>,
-        write: (sql, params = []) =>
+        write: (_sql, params = []) =>
           call('handler', () => {
-            if (sql === effectStatement) draft.effects.push(...(params as InboxEvent[]));
-            else for (const [name, row] of params as [string, ProjectionRow][]) draft.projection.set(name, row);
+            for (const each of params as ([string, ProjectionRow] | InboxEvent)[]) {
+              if (Array.isArray(each)) draft.projection.set(each[0], each[1]);
+              else draft.effects.push(each);
+            }
             return { affectedRows: params.length, insertId: 0 };
           }),
       },
@@ -160,7 +155,8 @@ export class InboxDatabase {
           const wanted = new Map(streams.map((each) => [streamKey(each), each]));
           const found = new Map<StreamKey, StreamState>();
           for (const key of [...wanted.keys()].sort()) {
-            await this.#locks.take(draft, `stream ${key}`);
+            const granted = this.#locks.take(draft, `stream ${key}`);
+            if (granted) await granted;
             if (!stream(key)) draft.streams.set(key, { ...wanted.get(key)!, parked: 0 });
             found.set(key, stream(key)!);
           }
@@ -171,7 +167,8 @@ export class InboxDatabase {
       record: (ids) =>
         call('record', async () => {
           for (const id of ids) {
-            await this.#locks.take(draft, `id ${id}`);
+            const granted = this.#locks.take(draft, `id ${id}`);
+            if (granted) await granted;
             if (this.recorded.has(id) || draft.recorded.has(id)) throw new KnownIdError('the unique key refuses an id');
             draft.recorded.add(id);
           }
@@ -186,7 +183,8 @@ export class InboxDatabase {
         if (positions.length === 0) return;
         await call('writeOffsets', async () => {
           for (const { partition, offset } of positions) {
-            await this.#locks.take(draft, `offset ${partition}`);
+            const granted = this.#locks.take(draft, `offset ${partition}`);
+            if (granted) await granted;
             const known = draft.offsets.get(partition) ?? this.offsets.get(partition) ?? 0n;
             draft.offsets.set(partition, known > offset ? known : offset);
           }

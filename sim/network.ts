@@ -1,17 +1,16 @@
-import type { Faults, Server } from './faults.ts';
+import type { Faults, Server, Verdict } from './faults.ts';
 import type { Process, World } from './world.ts';
 
-export interface CallOptions {
+/** The way from one process to one server, with errors in the words of that server's client. */
+export interface Way {
   process: Process;
   server: Server;
-  step: string;
-  /** Errors in the words of that server's client. */
-  refused(): Error;
-  answerLost(): Error;
+  refused(step: string): Error;
+  answerLost(step: string): Error;
   conflict?(): Error;
-  timedOut?: { afterMs: number; error(): Error };
-  /** The request came to nothing, or its answer got lost: the connection is gone. */
-  onBroken?(): void;
+  /** After so long the client gives up. */
+  timeoutMs: number;
+  timedOut(step: string): Error;
 }
 
 /** Carries calls from processes to servers: each takes time, and can be refused, delayed, or lose its answer. */
@@ -24,54 +23,106 @@ export class Network {
     this.#faults = faults;
   }
 
-  call<Result>(options: CallOptions, work: () => Result | Promise<Result>): Promise<Result> {
-    const { process } = options;
+  /**
+   * `work` is what the server does with the call. `onBroken`: the request came to nothing, or its answer got lost: the
+   * connection is gone.
+   */
+  call<Result>(way: Way, step: string, work: () => Result | Promise<Result>, onBroken?: () => void): Promise<Result> {
+    const { process } = way;
     return new Promise((resolve, reject) => {
       // A stopped process sends when it goes on, a dead one never.
-      process.deliver(() => {
-        this.#faults.reached(process, options.step, 'asked');
-        process.deliver(() => this.#send(options, work, resolve, reject));
-      });
+      const send = () => {
+        if (this.#faults.any) {
+          this.#faults.reached(process, step, 'asked');
+          if (!process.running) {
+            process.deliver(() => this.#send(way, step, work, onBroken, resolve, reject));
+            return;
+          }
+        }
+        this.#send(way, step, work, onBroken, resolve, reject);
+      };
+      if (process.running) send();
+      else process.deliver(send);
     });
   }
 
   #send<Result>(
-    options: CallOptions,
+    way: Way,
+    step: string,
     work: () => Result | Promise<Result>,
+    onBroken: (() => void) | undefined,
     resolve: (result: Result) => void,
     reject: (error: unknown) => void,
   ): void {
-    const { process, server, step, timedOut } = options;
-    const verdict = this.#faults.verdict(server, step);
+    const verdict = this.#faults.verdict(way.server, step);
+    const requestMs = this.#world.random.whole(1, 4);
+    if (verdict) {
+      this.#sendBadly(way, step, work, onBroken, resolve, reject, verdict, requestMs);
+      return;
+    }
+    const { process } = way;
+    const done = (result: Result) => {
+      if (this.#faults.any) this.#faults.reached(process, step, 'done');
+      if (process.running) resolve(result);
+      else process.deliver(() => resolve(result));
+    };
+    const failed = (error: unknown) => process.deliver(() => reject(error));
+    this.#world.after(requestMs, () => {
+      let result: Result | Promise<Result>;
+      try {
+        result = work();
+      } catch (error) {
+        failed(error);
+        return;
+      }
+      if (result instanceof Promise) result.then(done, failed);
+      else done(result);
+    });
+  }
+
+  #sendBadly<Result>(
+    way: Way,
+    step: string,
+    work: () => Result | Promise<Result>,
+    onBroken: (() => void) | undefined,
+    resolve: (result: Result) => void,
+    reject: (error: unknown) => void,
+    verdict: Verdict,
+    requestMs: number,
+  ): void {
+    const { process, timeoutMs } = way;
     let cancelTimeout = () => {};
-    const answer = (give: () => void, afterMs = 0) => {
-      if (afterMs > 0) this.#world.after(afterMs, () => answer(give));
-      else {
+    const answer = (give: () => void, afterMs: number) => {
+      const deliver = () =>
         process.deliver(() => {
           cancelTimeout();
           give();
         });
-      }
+      if (afterMs > 0) this.#world.after(afterMs, deliver);
+      else deliver();
     };
-    if (timedOut && (verdict.requestMs + verdict.answerMs > 0 || verdict.answerLost)) {
-      cancelTimeout = this.#world.after(timedOut.afterMs, () => {
-        options.onBroken?.();
-        answer(() => reject(timedOut.error()));
+    if (verdict.requestMs + verdict.answerMs > 0 || verdict.answerLost) {
+      cancelTimeout = this.#world.after(timeoutMs, () => {
+        onBroken?.();
+        answer(() => reject(way.timedOut(step)), 0);
       });
     }
-    this.#world.after(this.#world.random.whole(1, 4) + verdict.requestMs, async () => {
+    this.#world.after(requestMs + verdict.requestMs, async () => {
       if (verdict.refused) {
-        options.onBroken?.();
-        answer(() => reject(options.refused()));
+        onBroken?.();
+        answer(() => reject(way.refused(step)), 0);
         return;
       }
       try {
-        if (verdict.conflict && options.conflict) throw options.conflict();
+        if (verdict.conflict && way.conflict) {
+          onBroken?.();
+          throw way.conflict();
+        }
         const result = await work();
         this.#faults.reached(process, step, 'done');
         if (verdict.answerLost) {
-          options.onBroken?.();
-          answer(() => reject(options.answerLost()), this.#world.random.whole(1, 300));
+          onBroken?.();
+          answer(() => reject(way.answerLost(step)), this.#world.random.whole(1, 300));
         } else {
           answer(() => resolve(result), verdict.answerMs);
         }

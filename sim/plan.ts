@@ -87,7 +87,7 @@ export function planOf(seed: number): Plan {
   // A burst now and then, so that batches have several events of a key.
   let atMs = 100;
   for (let call = 1; call <= 330; call++) {
-    if (random.chance(0.15)) atMs += random.whole(50, 450);
+    if (random.chance(0.07)) atMs += random.whole(50, 900);
     const takesMs = random.chance(0.1) ? random.whole(50, 700) : random.whole(1, 10);
     const outcome = random.chance(0.03) ? 'rolled back' : random.chance(0.02) ? 'answer lost' : 'ok';
     changes.push({ call, atMs: Math.min(atMs, busyMs), key: random.whole(1, keys), takesMs, outcome });

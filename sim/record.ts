@@ -14,7 +14,9 @@ export class History {
   }
 
   add(happening: WithoutTime<Happening>): void {
-    this.list.push({ atMs: this.#world.nowMs, ...happening } as Happening);
+    const timed = happening as Happening;
+    timed.atMs = this.#world.nowMs;
+    this.list.push(timed);
   }
 
   /** Two runs with one hash were the same run. */

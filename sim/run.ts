@@ -11,16 +11,10 @@ import { createMessages } from '../relay/delivery/message.ts';
 import { SourceRelay } from '../relay/source-relay.ts';
 import { Broker, topic } from './broker.ts';
 import { check, type Violation } from './checker.ts';
-import { Faults } from './faults.ts';
+import { Faults, type Met } from './faults.ts';
 import { Group } from './group.ts';
 import type { FinalState, Happening } from './history.ts';
-import {
-  effectStatement,
-  InboxDatabase,
-  type ProjectionRow,
-  projectionStatement,
-  readProjection,
-} from './inbox-database.ts';
+import { InboxDatabase, type ProjectionRow, readProjection, writeProjection } from './inbox-database.ts';
 import { Network } from './network.ts';
 import type { Fault, Plan } from './plan.ts';
 import { Random } from './random.ts';
@@ -34,8 +28,7 @@ export interface Outcome {
   final: FinalState;
   /** Two runs with one hash were the same run. */
   hash(): string;
-  /** Decision or step, and fault: how often they met. */
-  met: ReadonlyMap<string, number>;
+  met: Met;
   endedMs: number;
 }
 
@@ -61,7 +54,12 @@ interface Slot {
 /** One run of the real relay and inbox in a virtual world. The same plan gives the same run. */
 export async function run(plan: Plan, limits: { minimumOk: number; minimumFaults: number }): Promise<Outcome> {
   const simulation = new Simulation(plan);
-  await simulation.run();
+  const { stackTraceLimit } = Error;
+  // Runs make thousands of errors, and nobody reads where.
+  Error.stackTraceLimit = 0;
+  await simulation.run().finally(() => {
+    Error.stackTraceLimit = stackTraceLimit;
+  });
   const final = simulation.final();
   const { history } = simulation;
   const options = { mode: plan.mode, maximumInfoShare: 0.05, ...limits };
@@ -270,10 +268,7 @@ class Simulation {
       },
       clock: process.clock,
       metrics: {
-        count: (name, by, labels) => {
-          const label = Object.values(labels ?? {}).join(' ');
-          this.faults.decided(`${name.replace(/\.total$/, '').replaceAll('.', ' ')}${label ? ` ${label}` : ''}`, by);
-        },
+        count: (name, by, labels) => this.faults.decided(decisionOf(name, labels), by),
         gauge: () => {},
         observe: () => {},
       },
@@ -289,12 +284,8 @@ class Simulation {
   #ask(process: Process, aggregate: string, version: bigint): Promise<GapAnswer> {
     const away = () => new Error('the producer is away');
     return this.#network.call(
-      {
-        ...{ process, server: 'source', step: 'ask' },
-        refused: away,
-        answerLost: away,
-        timedOut: { afterMs: 1_000, error: away },
-      },
+      { process, server: 'source', refused: away, answerLost: away, timedOut: away, timeoutMs: 1_000 },
+      'ask',
       (): GapAnswer => {
         const { events, pending } = this.#source.tables;
         const event = [...events.values()].find(
@@ -317,6 +308,17 @@ class Simulation {
   }
 }
 
+const decisionNames = new Map<string, string>();
+
+function decisionOf(metric: string, labels: Readonly<Record<string, unknown>> | undefined): string {
+  const name = labels ? `${metric} ${Object.values(labels).join(' ')}` : metric;
+  const known = decisionNames.get(name);
+  if (known !== undefined) return known;
+  const words = name.replace(/\.total\b/, '').replaceAll('.', ' ');
+  decisionNames.set(name, words);
+  return words;
+}
+
 /** Reads what is there, adds to it and writes it back: right only where the stream's lock keeps others out. */
 async function applyToProjection(tx: InboxTransaction, events: readonly InboxEvent[]): Promise<void> {
   const aggregates = [...new Set(events.map(({ aggregateId }) => aggregateId))].sort();
@@ -330,6 +332,5 @@ async function applyToProjection(tx: InboxTransaction, events: readonly InboxEve
     row.applied++;
     row.sum += Number(version);
   }
-  await tx.write(projectionStatement, [...projection]);
-  await tx.write(effectStatement, events);
+  await tx.write(writeProjection, [...projection, ...events]);
 }

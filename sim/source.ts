@@ -3,7 +3,7 @@ import { SourceError } from '../relay/sources/errors.ts';
 import type { RowsOfBucket, SourceStore } from '../relay/sources/store.ts';
 import { FakeDatabase } from '../relay/testing/fake-database.ts';
 import type { LedgerRow } from './history.ts';
-import type { Network } from './network.ts';
+import type { Network, Way } from './network.ts';
 import type { Change } from './plan.ts';
 import type { History } from './record.ts';
 import type { Process, World } from './world.ts';
@@ -30,13 +30,9 @@ export class Source {
     const clock = {
       monotonicMs: () => world.nowMs,
       wallMs: () => 1_767_225_600_000 + world.nowMs,
-      // The network has made the call wait already: here it is carried out at once.
-      after: (_ms: number, callback: () => void) => {
-        callback();
-        return () => {};
-      },
+      after: (ms: number, callback: () => void) => world.after(ms, callback),
     };
-    this.tables = new FakeDatabase(clock, options.buckets);
+    this.tables = new FakeDatabase(clock, options.buckets, true);
   }
 
   /** Transactions that have not ended. */
@@ -93,27 +89,22 @@ export class Source {
       string,
       (...args: unknown[]) => Promise<unknown>
     >;
-    const away = (what: string) => new SourceError('SOURCE_UNAVAILABLE', what);
+    const way: Way = {
+      ...{ process, server: 'source' },
+      refused: () => new SourceError('SOURCE_UNAVAILABLE', 'the server is away'),
+      answerLost: () => new SourceError('SOURCE_UNAVAILABLE', 'the connection was cut'),
+      timeoutMs: this.#leaseMs / 2,
+      timedOut: () => new SourceError('SOURCE_TIMEOUT', 'no answer in time'),
+    };
     const methods = Object.keys(tables).map((step) => {
       if (step === 'close') return [step, async () => {}] as const;
       const call = (...args: unknown[]) =>
-        this.#network.call(
-          {
-            ...{ process, server: 'source', step },
-            refused: () => away('the server is away'),
-            answerLost: () => away('the connection was cut'),
-            timedOut: {
-              afterMs: this.#leaseMs / 2,
-              error: () => new SourceError('SOURCE_TIMEOUT', 'no answer in time'),
-            },
-          },
-          async () => {
-            if (step === 'delete') for (const part of args[0] as RowsOfBucket[]) this.#marked(process, part);
-            const answer = await tables[step]!(...args);
-            if (step === 'acquire') this.#elected();
-            return answer;
-          },
-        );
+        this.#network.call(way, step, () => {
+          if (step === 'delete') for (const part of args[0] as RowsOfBucket[]) this.#marked(process, part);
+          const answer = tables[step]!(...args);
+          if (step === 'acquire') this.#elected();
+          return answer;
+        });
       return [step, call] as const;
     });
     return Object.fromEntries(methods) as unknown as SourceStore;

@@ -1,16 +1,10 @@
+import type { Met } from './faults.ts';
 import { faultKinds } from './plan.ts';
 
 /** Decisions and steps (rows) by fault (columns, by number): how often they met. */
-export function table(met: ReadonlyMap<string, number>): string {
+export function table(met: Met): string {
   const columns = ['none', ...faultKinds];
-  const rows = new Map<string, Map<string, number>>();
-  for (const [name, count] of met) {
-    const [decision, fault] = name.split('|') as [string, string];
-    const row = rows.get(decision) ?? new Map<string, number>();
-    row.set(fault, count);
-    rows.set(decision, row);
-  }
-  const names = [...rows.keys()].sort(
+  const names = [...met.keys()].sort(
     (a, b) => Number(a.startsWith('step ')) - Number(b.startsWith('step ')) || (a < b ? -1 : 1),
   );
   const first = Math.max(8, ...names.map((name) => name.length));
@@ -27,7 +21,7 @@ export function table(met: ReadonlyMap<string, number>): string {
     ...names.map((name) =>
       line(
         name,
-        columns.map((fault) => short(rows.get(name)!.get(fault) ?? 0)),
+        columns.map((_, index) => short(met.get(name)![index]!)),
       ),
     ),
   ].join('\n');

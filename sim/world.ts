@@ -28,16 +28,23 @@ export class World {
   }
 
   /** Runs until the condition holds (asked at each moment) or the time is over. True where it held. */
-  async run(untilMs: number, done: () => boolean): Promise<boolean> {
-    for (;;) {
-      await settled();
-      if (done()) return true;
-      const next = this.#heap[0];
-      if (!next || next.atMs > untilMs) return false;
-      this.nowMs = next.atMs;
-      // Everything of one moment runs before the promises that follow from it.
-      while (this.#heap[0] && this.#heap[0].atMs === this.nowMs) this.#pop().callback?.();
-    }
+  run(untilMs: number, done: () => boolean): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const turn = () => {
+        try {
+          if (done()) return resolve(true);
+          const next = this.#heap[0];
+          if (!next || next.atMs > untilMs) return resolve(false);
+          this.nowMs = next.atMs;
+          // Everything of one moment runs before the promises that follow from it.
+          while (this.#heap[0] && this.#heap[0].atMs === this.nowMs) this.#pop().callback?.();
+          whenSettled(turn);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      whenSettled(turn);
+    });
   }
 
   #push(timer: Timer): void {
@@ -75,12 +82,14 @@ function isBefore(a: Timer, b: Timer): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }
 
+const resolved = Promise.resolve();
+
 /**
- * All promise callbacks have run: Node runs what was asked for by `nextTick` within a promise callback once their queue is
- * empty. Much quicker than a turn of the event loop.
+ * Calls back when all promise callbacks have run: Node runs what was asked for by `nextTick` within a promise callback once
+ * their queue is empty. Much quicker than a turn of the event loop.
  */
-function settled(): Promise<void> {
-  return new Promise((resolve) => process.nextTick(resolve));
+function whenSettled(callback: () => void): void {
+  void resolved.then(() => process.nextTick(callback));
 }
 
 /**
@@ -112,6 +121,11 @@ export class Process {
 
   get paused(): boolean {
     return this.#paused;
+  }
+
+  /** Neither killed nor stopped. */
+  get running(): boolean {
+    return this.alive && !this.#paused;
   }
 
   /** Runs it in this process: now, when it goes on, or never. */

@@ -29,9 +29,12 @@ export class FakeDatabase {
   #nextId = 1;
   readonly #versions = new Map<string, number>();
   readonly #clock: Clock;
+  readonly #atOnce: boolean;
 
-  constructor(clock: Clock, buckets = 8) {
+  /** `atOnce`: calls take no time and nothing happens to them; whoever calls sees to that. */
+  constructor(clock: Clock, buckets = 8, atOnce = false) {
     this.#clock = clock;
+    this.#atOnce = atOnce;
     this.leases = Array.from({ length: buckets }, (_, bucket) => ({ bucket, owner: null, epoch: 0, expiresMs: 0 }));
   }
 
@@ -171,6 +174,7 @@ export class FakeDatabase {
   }
 
   async #call<T>(relay: string, call: StoreCall, work: () => T): Promise<T> {
+    if (this.#atOnce) return work();
     this.calls.push({ relay, call });
     const fault = this.fault(relay, call);
     await this.#pause(this.latencyMs / 2 + this.slowMs(relay, call));

@@ -6,6 +6,23 @@
 export { type Catalogue, createCatalogue } from './events/catalogue.ts';
 export { defineEvent, type EventDefinition, type PayloadOf } from './events/definition.ts';
 export { type EventEnvelope, envelopeOf, headersOf, MalformedEventError } from './events/envelope.ts';
+export { openPool as openInboxPool } from './inbox/database/pool.ts';
+export { DeadLetterError, type DeadLetterErrorCode } from './inbox/dead-letters/errors.ts';
+export type * from './inbox/dead-letters/letter.ts';
+export type { DeadLetters, DiscardReport, LetterDetail } from './inbox/dead-letters/operations.ts';
+export type { ReplayOutcome, ReplayReport } from './inbox/dead-letters/replay.ts';
+export type {
+  DiscardRequest,
+  EditRequest,
+  LetterAggregate,
+  LetterFilter,
+  LetterSelection,
+  ListRequest,
+  ReplayRequest,
+} from './inbox/dead-letters/requests.ts';
+export { createInbox, type Inbox, type InboxOptions } from './inbox/inbox.ts';
+export { InboxConfigError, type InboxRetention } from './inbox/retention/settings.ts';
+export { mysqlStore } from './inbox/store/mysql.ts';
 export { KafkaError, type KafkaErrorCode } from './kafka/errors.ts';
 export { createKafkajsPort } from './kafka/kafkajs/index.ts';
 export { partitionOf } from './kafka/partitioner.ts';

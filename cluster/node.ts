@@ -10,6 +10,7 @@ import { serviceSchemas } from './services.ts';
 const needsAPerson = new Set<unknown>([
   'CONFIG_INVALID',
   'RELAY_CONFIG_INVALID',
+  'INBOX_CONFIG_INVALID',
   'DATABASE_BEHIND',
   'DATABASE_REFUSED',
 ]);

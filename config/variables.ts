@@ -167,6 +167,23 @@ export const variables = {
     '7',
   ),
 
+  // inbox
+  inboxIdDays: variable(
+    Type.Integer({ minimum: 1, maximum: 3650 }),
+    'Days that an inbox keeps the ids of applied events: more than its topics keep messages plus the replay days.',
+    '15',
+  ),
+  inboxReplayDays: variable(
+    Type.Integer({ minimum: 0, maximum: 3650 }),
+    'Days for which messages may come again after their topic has dropped them.',
+    '7',
+  ),
+  inboxEndlessTopics: variable(
+    Type.Union([Type.Literal('refuse'), Type.Literal('keep-ids'), Type.Literal('purge-ids')]),
+    'Ids of topics that keep messages for ever: refuse to start, keep them for ever, or remove them all the same.',
+    'refuse',
+  ),
+
   // the board
   timeZone: variable(
     Type.String({ minLength: 1, description: 'an IANA time zone' }),

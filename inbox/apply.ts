@@ -41,6 +41,10 @@ export interface ApplyRequest {
   stream?: NewStream | undefined;
   /** `stream` counts as applied through this version; `reason` goes with the parked events that this passes by. */
   skip?: { version: bigint; reason: string } | undefined;
+  /** What is parked of `stream` goes to the dead letters, for this reason. */
+  giveUp?: string | undefined;
+  /** Runs when the streams are locked, before anything is read of them. */
+  onLocked?(tx: StoreTransaction): Promise<void>;
 }
 
 export interface Applied {
@@ -56,30 +60,38 @@ export interface Applied {
  * One transaction: effects, ids, watermarks, dead letters and offsets of these messages, all or nothing. Streams are created,
  * locked, then read; only what is new is recorded and handed to the handlers.
  */
-export async function applyItems(options: ApplyOptions, request: ApplyRequest): Promise<Applied> {
-  const { store, handlers, callHandler } = options;
-  return store.transaction(async (tx) => {
-    const plan = await planOf(tx, options, request);
-    const poison = [
-      ...request.items.filter(isPoison),
-      ...plan.refused.map((arrival) => overLimit(arrival, options.parkedLimit)),
-      ...plan.skipped.map((arrival) => passedBy(arrival, request.skip?.reason ?? '')),
-    ];
-    await tx.record(plan.recorded);
-    for (const { handler, events } of dispatch(plan.applied, handlers)) {
-      try {
-        await callHandler(() => callOne(handler, tx.handlerTransaction, events));
-      } catch (error) {
-        throw isDatabaseError(error) ? error : new HandlerError(error);
-      }
+export function applyItems(options: ApplyOptions, request: ApplyRequest): Promise<Applied> {
+  return options.store.transaction((tx) => applyWithin(tx, options, request));
+}
+
+/** The same within a transaction that somebody else ends. */
+export async function applyWithin(
+  tx: StoreTransaction,
+  options: ApplyOptions,
+  request: ApplyRequest,
+): Promise<Applied> {
+  const { handlers, callHandler } = options;
+  const plan = await planOf(tx, options, request);
+  const poison = [
+    ...request.items.filter(isPoison),
+    ...plan.refused.map((arrival) => overLimit(arrival, options.parkedLimit)),
+    ...plan.skipped.map((arrival) => passedBy(arrival, request.skip?.reason ?? '')),
+    ...plan.dropped.map((arrival) => tooOld(arrival, request.giveUp ?? '')),
+  ];
+  await tx.record(plan.recorded);
+  for (const { handler, events } of dispatch(plan.applied, handlers)) {
+    try {
+      await callHandler(() => callOne(handler, tx.handlerTransaction, events));
+    } catch (error) {
+      throw isDatabaseError(error) ? error : new HandlerError(error);
     }
-    await tx.writeStreams(plan.changed);
-    await tx.unpark(plan.unpark);
-    await tx.park(plan.park);
-    await tx.writeDeadLetters(poison);
-    await tx.writeOffsets(request.positions);
-    return { events: plan.applied, counts: plan.counts, alarms: plan.alarms, poison, next: plan.next };
-  });
+  }
+  await tx.writeStreams(plan.changed);
+  await tx.unpark(plan.unpark);
+  await tx.park(plan.park);
+  await tx.writeDeadLetters(poison);
+  await tx.writeOffsets(request.positions);
+  return { events: plan.applied, counts: plan.counts, alarms: plan.alarms, poison, next: plan.next };
 }
 
 async function planOf(
@@ -91,6 +103,7 @@ async function planOf(
   const drop = request.items.filter(isParkedPoison);
   const touched = newStreams([...arrivals, ...drop], mode === 'sequence' ? baseline : 'first-version');
   const streams = await tx.lockStreams(request.stream ? [...touched, request.stream] : touched);
+  await request.onLocked?.(tx);
   const withParked = mode === 'sequence' ? [...streams.values()].filter((stream) => stream.parked > 0) : [];
   const parked = withParked.length > 0 ? await tx.findParked(withParked) : new Map();
   const ids = idsToLookUp(arrivals, streams, request.lookUp);
@@ -105,6 +118,7 @@ async function planOf(
     drain: request.drain,
     drop,
     skip: skipOf(request),
+    giveUp: request.giveUp === undefined ? undefined : request.stream,
   });
 }
 
@@ -141,6 +155,10 @@ function skipOf({ stream, skip }: ApplyRequest): Skip | undefined {
 function passedBy({ event, message }: Arrival, reason: string): Poison {
   const detail = `the stream was taken past version ${event.version} by hand: ${reason}`;
   return { message, reason: 'gap', detail, attempts: 0, event };
+}
+
+function tooOld({ event, message }: Arrival, detail: string): Poison {
+  return { message, reason: 'parked-age', detail, attempts: 0, event };
 }
 
 function overLimit({ event, message }: Arrival, limit: number): Poison {

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import type { Admin, BatchContext, Consumer, IncomingBatch, Logger, TopicPartition } from '../kafka/port.ts';
 import { backoffMs, pause, systemClock } from './clock.ts';
+import { type DeadLetters, deadLettersOf } from './dead-letters/operations.ts';
 import { checkHandlers } from './dispatch.ts';
 import { Figures } from './figures.ts';
 import { GapKeeper } from './gaps/keeper.ts';
@@ -7,14 +9,19 @@ import { noMetrics } from './metrics.ts';
 import type { InboxOptions } from './options.ts';
 import { type Stream, streamKey } from './plan.ts';
 import { Progress } from './progress.ts';
+import { Purger } from './retention/purger.ts';
+import { InboxConfigError, usualRetention } from './retention/settings.ts';
 import { type InboxStatus, statusOf } from './status.ts';
 import type { Position } from './store/store.ts';
-import { createWorker } from './worker.ts';
+import { createWorker, type WorkerOptions } from './worker.ts';
 
 export type { InboxOptions } from './options.ts';
 
 export interface Inbox {
-  /** Returns at once, also where Kafka or the database is away: the inbox goes on trying for ever. */
+  /**
+   * Returns at once, also where Kafka or the database is away: the inbox goes on trying for ever. With `retention` it waits up to
+   * 3 s for what the topics say of theirs. Throws `InboxConfigError` where the two don't go together.
+   */
   start(): Promise<void>;
   /** Finishes the transactions in hand, commits their offsets and leaves the group. */
   stop(): Promise<void>;
@@ -24,6 +31,8 @@ export interface Inbox {
    * become dead letters. Throws `NoGapError` where nothing of the stream is parked.
    */
   resume(stream: Stream, version: bigint, reason: string): Promise<void>;
+  /** What people can do with dead letters, whether the inbox runs or not. */
+  readonly deadLetters: DeadLetters;
 }
 
 export class NoGapError extends Error {
@@ -49,7 +58,7 @@ export function createInbox(options: InboxOptions): Inbox {
   options.catalogue.prepare(options.catalogue.definitions);
 
   const progress = new Progress(clock);
-  const worker = createWorker({
+  const workerOptions = {
     store,
     mode: options.mode,
     catalogue: options.catalogue,
@@ -64,6 +73,9 @@ export function createInbox(options: InboxOptions): Inbox {
     handlerTimeoutMs: options.handlerTimeoutMs ?? 10_000,
     parkedLimit: options.parkedLimit ?? 1000,
     baseline: options.baseline ?? 'first-version',
+  } satisfies WorkerOptions;
+  const worker = createWorker({
+    ...workerOptions,
     onApplied: (applied, positions) => progress.applied(applied, positions),
   });
 
@@ -79,6 +91,7 @@ export function createInbox(options: InboxOptions): Inbox {
           metrics,
           logger,
           gapLimitMs: options.gapLimitMs ?? 30_000,
+          parkedMs: options.parkedMs ?? options.retention?.parkedMs ?? usualRetention.parkedMs,
           pollMs: options.gapPollMs ?? 5000,
         })
       : null;
@@ -86,6 +99,7 @@ export function createInbox(options: InboxOptions): Inbox {
   /** The consumer at work and what ends its work; a new pair after each rebuild. */
   let current: { consumer: Consumer; stopping: AbortController } | null = null;
   let admin: Admin | null = null;
+  let purger: Purger | null = null;
   let rebuilds = 0;
   let cancelWatch = () => {};
   let running = false;
@@ -106,6 +120,13 @@ export function createInbox(options: InboxOptions): Inbox {
       if (running) return;
       running = true;
       admin = options.kafka.admin();
+      try {
+        purger = purgerOf(admin);
+        await purger?.start();
+      } catch (error) {
+        await this.stop();
+        throw error;
+      }
       await build();
       watch();
       figures.start();
@@ -115,7 +136,7 @@ export function createInbox(options: InboxOptions): Inbox {
       running = false;
       cancelWatch();
       figures.stop();
-      await Promise.all([dismiss(), keeper?.stop()]);
+      await Promise.all([dismiss(), keeper?.stop(), purger?.stop()]);
       await admin?.close().catch((error) => logger.warn('inbox: closing the Kafka admin client failed.', error));
       admin = null;
     },
@@ -127,6 +148,7 @@ export function createInbox(options: InboxOptions): Inbox {
       logger.warn(`inbox: ${options.group} takes ${JSON.stringify(stream)} past version ${version}: ${reason}`);
       await worker.skip(gap, version, reason, new AbortController().signal);
     },
+    deadLetters: deadLettersOf({ ...workerOptions, worker }),
     status: () => {
       const consumer = current?.consumer.status() ?? null;
       return statusOf({
@@ -134,11 +156,28 @@ export function createInbox(options: InboxOptions): Inbox {
         mode: options.mode,
         consumer,
         rebuilds,
+        retentionRefused: purger?.refused ?? null,
         nowMs: clock.monotonicMs(),
         partitions: progress.lags(consumer?.lastProgressMs ?? Number.NEGATIVE_INFINITY),
       });
     },
   };
+
+  function purgerOf(admin: Admin): Purger | null {
+    const { retention, topics } = options;
+    if (!retention) return null;
+    if (!store.retention) throw new InboxConfigError('retention is set, and the store can remove nothing.');
+    return new Purger({
+      topics,
+      retention,
+      table: store.retention,
+      admin,
+      owner: randomUUID(),
+      clock,
+      metrics,
+      logger,
+    });
+  }
 
   async function build(): Promise<void> {
     const stopping = new AbortController();

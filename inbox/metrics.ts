@@ -15,6 +15,11 @@ export const counters = {
     description: 'Events that came before an earlier one of their stream (sequence inbox).',
   },
   'inbox.dead_letters.total': { labels: ['reason'], description: 'Messages put among the dead letters.' },
+  'inbox.dead_letters.settled.total': {
+    labels: ['outcome'],
+    description: 'Dead letters that people replayed or discarded, by what came of it.',
+  },
+  'inbox.purged.total': { labels: ['table'], description: 'Rows that were removed as they were older than is kept.' },
   'inbox.retries.total': {
     labels: ['reason'],
     description: 'Batches taken again: conflict, away, not-ready, known-id or handler.',

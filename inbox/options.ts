@@ -4,6 +4,7 @@ import type { Baseline } from './apply.ts';
 import type { Clock } from './clock.ts';
 import type { AskProducer } from './gaps/answer.ts';
 import type { InboxMetrics } from './metrics.ts';
+import type { InboxRetention } from './retention/settings.ts';
 import type { InboxStore } from './store/store.ts';
 import type { AfterCommit, InboxHandlers, InboxMode } from './types.ts';
 
@@ -41,6 +42,10 @@ export interface InboxOptions {
   gapLimitMs?: number;
   /** How often gaps are looked after. Default 5,000. */
   gapPollMs?: number;
+  /** How long what is kept, and what is checked against the topics at the start. Without it nothing is removed. */
+  retention?: InboxRetention | undefined;
+  /** Parked events wait for so long at most; then they are dead letters. Default: `retention.parkedMs`, else 7 days. */
+  parkedMs?: number;
   /** A consumer without any sign of life for so long is made anew. Default 60,000. */
   stallMs?: number;
   /** How often the ends of the partitions are asked for. Default 2,000. */

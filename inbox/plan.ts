@@ -47,6 +47,8 @@ export interface PlanInput {
   drop?: readonly Arrival[];
   /** A stream that is to count as applied through this version, whatever is missing. */
   skip?: Skip | undefined;
+  /** A stream whose parked events leave, as their gap is not filled: they go to the dead letters. */
+  giveUp?: Stream | undefined;
 }
 
 export interface Skip extends Stream {
@@ -72,6 +74,8 @@ export interface Plan {
   refused: Arrival[];
   /** Parked events that were skipped. */
   skipped: Arrival[];
+  /** Parked events that were given up. */
+  dropped: Arrival[];
   counts: Record<Decision, number>;
   alarms: { alarm: Alarm; event: EventEnvelope; watermark: Watermark }[];
 }
@@ -111,6 +115,7 @@ export function planBatch(input: PlanInput): Plan {
   }
 
   const skipped = input.skip ? skipTo(input.skip) : [];
+  const dropped = input.giveUp ? giveUp(waiting.get(streamKey(input.giveUp))) : [];
 
   const apply = (arrival: Arrival, key: StreamKey, state: StreamState) => {
     const { event, message } = arrival;
@@ -164,6 +169,12 @@ export function planBatch(input: PlanInput): Plan {
     return passed;
   }
 
+  function giveUp(ofStream: Map<string, Arrival> = new Map()): Arrival[] {
+    const all = [...ofStream.values()];
+    for (const arrival of all) leave(ofStream, arrival);
+    return all;
+  }
+
   function wait(arrival: Arrival, key: StreamKey) {
     const ofStream = waiting.get(key) ?? new Map<string, Arrival>();
     waiting.set(key, ofStream);
@@ -213,6 +224,7 @@ export function planBatch(input: PlanInput): Plan {
     next: nextOf(streams, current, waiting),
     refused,
     skipped,
+    dropped,
     counts,
     alarms,
   };

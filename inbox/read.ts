@@ -4,14 +4,18 @@ import type { IncomingMessage } from '../kafka/port.ts';
 import type { Arrival } from './plan.ts';
 
 /** Why a message can never be applied as it is. `handler`: its handler threw in every attempt. */
-export type PoisonReason =
-  | 'malformed'
-  | 'uncatalogued'
-  | 'unknown-version'
-  | 'schema'
-  | 'handler'
-  | 'gap'
-  | 'parked-limit';
+export const poisonReasons = [
+  'malformed',
+  'uncatalogued',
+  'unknown-version',
+  'schema',
+  'handler',
+  'gap',
+  'parked-limit',
+  'parked-age',
+] as const;
+
+export type PoisonReason = (typeof poisonReasons)[number];
 
 export interface Poison {
   readonly message: IncomingMessage;
@@ -44,7 +48,8 @@ export function readMessages(
   return { arrivals, poison };
 }
 
-function readMessage(message: IncomingMessage, catalogue: Catalogue): Arrival | Poison {
+/** Reads one message as an event; what is no event in order is poison. Never throws. */
+export function readMessage(message: IncomingMessage, catalogue: Catalogue): Arrival | Poison {
   let event: EventEnvelope | null = null;
   const bad = (reason: PoisonReason, detail: string): Poison => ({ message, reason, detail, attempts: 1, event });
   try {

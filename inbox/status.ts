@@ -14,6 +14,8 @@ export interface InboxStatus {
     /** How often the consumer was made anew because it was silent. */
     rebuilds: number;
   };
+  /** Why old ids are not removed, where a topic's settings don't go with the inbox's; else null. */
+  retentionRefused: string | null;
   /** The partitions that this process works on. */
   partitions: PartitionStatus[];
   /** Over those: events in all, ms of the worst. */
@@ -39,6 +41,7 @@ export function statusOf(input: {
   mode: InboxMode;
   consumer: ConsumerStatus | null;
   rebuilds: number;
+  retentionRefused: string | null;
   nowMs: number;
   partitions: readonly (PartitionProgress & { lag: Lag })[];
 }): InboxStatus {
@@ -54,6 +57,7 @@ export function statusOf(input: {
       lastError: consumer?.lastError ? { code: consumer.lastError.code, message: consumer.lastError.message } : null,
       rebuilds: input.rebuilds,
     },
+    retentionRefused: input.retentionRefused,
     partitions: input.partitions.map((progress) => ({
       topic: progress.topic,
       partition: progress.partition,

@@ -1,5 +1,6 @@
 import type { Catalogue } from '../events/catalogue.ts';
 import type { IncomingBatch, IncomingMessage, Logger } from '../kafka/port.ts';
+import { announce } from './announce.ts';
 import {
   type Applied,
   type ApplyOptions,
@@ -39,7 +40,7 @@ export interface WorkerOptions {
   onApplied?(applied: Applied, positions: readonly Position[]): void;
 }
 
-type Also = Pick<ApplyRequest, 'stream' | 'skip'>;
+type Also = Pick<ApplyRequest, 'stream' | 'skip' | 'giveUp'>;
 
 /** Work was told to stop: nothing of what is left was done. */
 export class InterruptedError extends Error {
@@ -60,6 +61,8 @@ export interface BatchWorker {
   release(gap: Gap, signal: AbortSignal): Promise<void>;
   /** From now on the stream counts as applied through `version`; parked events up to it become dead letters. */
   skip(gap: Gap, version: bigint, reason: string, signal: AbortSignal): Promise<void>;
+  /** What is parked of the stream becomes dead letters: nobody fills its gap. */
+  giveUp(gap: Gap, reason: string, signal: AbortSignal): Promise<void>;
 }
 
 /**
@@ -69,10 +72,7 @@ export interface BatchWorker {
  */
 export function createWorker(options: WorkerOptions): BatchWorker {
   const { clock, metrics, logger } = options;
-  const applyOptions: ApplyOptions = {
-    ...options,
-    callHandler: (work) => inTime(clock, options.handlerTimeoutMs, work),
-  };
+  const applyOptions = applyOptionsOf(options);
 
   return {
     async process({ messages }, signal) {
@@ -94,6 +94,7 @@ export function createWorker(options: WorkerOptions): BatchWorker {
     release: (gap, signal) => takeWithParked([], signal, { stream: streamOf(gap) }),
     skip: (gap, version, reason, signal) =>
       takeWithParked([], signal, { stream: streamOf(gap), skip: { version, reason } }),
+    giveUp: (gap, reason, signal) => takeWithParked([], signal, { stream: streamOf(gap), giveUp: reason }),
   };
 
   /** What waited parked for these follows one by one, so that each answers for itself. */
@@ -163,42 +164,9 @@ export function createWorker(options: WorkerOptions): BatchWorker {
     const applied = await applyItems(applyOptions, { items, positions, lookUp, drain: items.length > 1, ...also });
     metrics.observe('inbox.batch.ms', clock.monotonicMs() - before);
     metrics.observe('inbox.batch.events', items.length);
-    report(applied);
     options.onApplied?.(applied, positions);
-    if (options.afterCommit && applied.events.length > 0) {
-      try {
-        await options.afterCommit(applied.events);
-      } catch (error) {
-        metrics.count('inbox.after_commit.failures.total', 1);
-        logger.error('inbox: afterCommit failed; the commit stands.', error);
-      }
-    }
+    await announce(options, applied);
     return applied;
-  }
-
-  function report({ counts, alarms, poison }: Applied): void {
-    if (counts.applied > 0) metrics.count('inbox.events.applied.total', counts.applied);
-    if (counts.duplicate > 0) metrics.count('inbox.events.duplicate.total', counts.duplicate);
-    if (counts.stale > 0) metrics.count('inbox.events.stale.total', counts.stale);
-    if (counts.gap > 0) metrics.count('inbox.events.early.total', counts.gap);
-    for (const { message, reason, detail } of poison) {
-      metrics.count('inbox.dead_letters.total', 1, { reason });
-      logger.error(
-        `inbox: dead letter at ${message.topic}/${message.partition}/${message.offset}, ${reason}: ${detail}`,
-      );
-    }
-    const told = new Set<string>();
-    for (const { alarm, event, watermark } of alarms) {
-      metrics.count('inbox.alarms.total', 1, { alarm });
-      if (told.has(alarm)) continue;
-      told.add(alarm);
-      const { source, aggregateType, aggregateId, type, version, eventId, incarnation } = event;
-      const howMany = alarms.filter((other) => other.alarm === alarm).length;
-      logger.warn(
-        `inbox: ${alarm} (${howMany} in this batch): ${type} ${eventId}, version ${version} of ${source}/${aggregateType}/` +
-          `${aggregateId} in ${incarnation}; the watermark is ${watermark.version} in ${watermark.incarnation}.`,
-      );
-    }
   }
 
   function retried(reason: string, failures: number, error: unknown, items: readonly Item[]): void {
@@ -210,6 +178,13 @@ export function createWorker(options: WorkerOptions): BatchWorker {
     if (reason === 'conflict') logger.info(`${what}: ${inWords(error)}`);
     else logger.warn(`${what}:`, error instanceof HandlerError ? error.thrown : error);
   }
+}
+
+/** How a worker applies events: dead letters are applied in the same way. */
+export function applyOptionsOf(
+  options: Omit<ApplyOptions, 'callHandler'> & Pick<WorkerOptions, 'clock' | 'handlerTimeoutMs'>,
+): ApplyOptions {
+  return { ...options, callHandler: (work) => inTime(options.clock, options.handlerTimeoutMs, work) };
 }
 
 /** Reads each message once, however often its transaction is tried. */
@@ -246,7 +221,8 @@ async function inTime(clock: Clock, limitMs: number, work: () => Promise<unknown
   }
 }
 
-function inWords(error: unknown): string {
+/** An error in one line. */
+export function inWords(error: unknown): string {
   if (error instanceof HandlerError) return inWords(error.thrown);
   if (!(typeof error === 'object' && error !== null && 'message' in error)) return String(error);
   const { name, message, code } = error as { name?: string; message: unknown; code?: unknown };

@@ -10,6 +10,7 @@ import type { GapAnswer } from '../inbox/gaps/answer.ts';
 import { createInbox, type Inbox, NoGapError } from '../inbox/inbox.ts';
 import { moleculerMetrics } from '../inbox/moleculer-metrics.ts';
 import type { Stream } from '../inbox/plan.ts';
+import { type InboxRetention, usualRetention } from '../inbox/retention/settings.ts';
 import type { InboxStatus } from '../inbox/status.ts';
 import { mysqlStore } from '../inbox/store/mysql.ts';
 import type { Gap } from '../inbox/store/store.ts';
@@ -20,12 +21,15 @@ import type { KafkaPort } from '../kafka/port.ts';
 import { inboxMigrations } from '../migrations/inbox/index.ts';
 import type { ReadinessCheck } from '../telemetry/readiness.ts';
 import type { DatabaseChecks, DatabaseService } from './database.ts';
+import { deadLetterActions } from './dead-letter-actions.ts';
 
 export type { GapAnswer } from '../inbox/gaps/answer.ts';
 export type { InboxStatus } from '../inbox/status.ts';
 export type { InboxEvent, InboxHandler, InboxMode, InboxTransaction } from '../inbox/types.ts';
 
 const { MoleculerClientError, ValidationError } = moleculer.Errors;
+
+const dayMs = 24 * 60 * 60 * 1000;
 
 export interface InboxMixinOptions {
   /** The consumer's name: what its inbox rows, watermarks and offsets belong to. The Kafka group is `<topicPrefix>.<group>`. */
@@ -45,6 +49,11 @@ export interface InboxMixinOptions {
   baseline?: 'first-version' | 'first-seen';
   /** Asks a producer for an event that a `sequence` inbox misses. Without it a gap is an alarm and waits for `inboxResume`. */
   askProducer?(this: Service, gap: Gap): Promise<GapAnswer>;
+  /**
+   * How long what is kept; checked at the start against the topics' own settings. Default: HOTBOARD_INBOX_ID_DAYS and
+   * HOTBOARD_INBOX_REPLAY_DAYS, HOTBOARD_INBOX_ENDLESS_TOPICS, and see `InboxRetention`.
+   */
+  retention?: Partial<InboxRetention>;
   /** Partitions worked on at once. Default 4. */
   concurrency?: number;
   /** Events in one transaction at most. Default 1,000. */
@@ -74,8 +83,9 @@ export interface InboxService extends Service {
  *     })]
  *
  * Methods: `inboxStatus()`, `inboxReadiness()` and `readiness()` (a service with a `readiness` of its own adds
- * `inboxReadiness()` to it). Actions: `<service>.inboxStatus`, the same as JSON (`InboxStatus`), and
- * `<service>.inboxResume`.
+ * `inboxReadiness()` to it). Actions: `<service>.inboxStatus`, the same as JSON (`InboxStatus`), `<service>.inboxResume`, and
+ * `<service>.deadLetters.list | show | replay | edit | discard` (see `DeadLetters`). The start fails with `InboxConfigError`
+ * where a topic keeps messages for longer than the inbox keeps their ids.
  */
 export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
   interface Instance extends InboxService, DatabaseService, DatabaseChecks {
@@ -86,6 +96,7 @@ export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
 
   const schema: Partial<ServiceSchema<unknown, object, object, Instance>> = {
     actions: {
+      ...deadLetterActions((service: Instance) => service.inbox!.deadLetters),
       /** Answers `InboxStatus`. */
       inboxStatus: {
         handler(this: Instance) {
@@ -117,9 +128,11 @@ export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
       inboxReadiness(this: Instance): ReadinessCheck {
         const name = `inbox ${options.group}`;
         if (!this.inbox) return { name, ready: false, detail: 'not started' };
-        const { consumer } = this.inbox.status();
-        const ready = consumer.state === 'running' || consumer.state === 'rejoining';
-        return { name, ready, ...(ready ? {} : { detail: consumer.lastError?.message ?? consumer.state }) };
+        const { consumer, retentionRefused } = this.inbox.status();
+        const runs = consumer.state === 'running' || consumer.state === 'rejoining';
+        const ready = runs && retentionRefused === null;
+        const detail = retentionRefused ?? consumer.lastError?.message ?? consumer.state;
+        return { name, ready, ...(ready ? {} : { detail }) };
       },
       readiness(this: Instance): ReadinessCheck[] {
         return [...(this.databaseReadiness ? [this.databaseReadiness()] : []), this.inboxReadiness()];
@@ -151,6 +164,7 @@ export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
         baseline: options.baseline,
         askProducer: options.askProducer?.bind(this),
         store: mysqlStore({ database: this.inboxDatabase, consumer: options.group, mode: options.mode }),
+        retention: retentionOf(config, options.retention),
         kafka,
         concurrency,
         ...(options.batchSize === undefined ? {} : { batchSize: options.batchSize }),
@@ -169,13 +183,24 @@ export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
 
   function databaseOf(service: Instance, config: Config, concurrency: number): Database {
     if (!options.sequelize) {
-      // One more than partitions at once: for reading offsets when partitions are assigned.
-      return openPool({ url: databaseUrl(config, options.database), connections: concurrency + 1 });
+      // Two more than partitions at once: for offsets when partitions are assigned, and for what people and purges do.
+      return openPool({ url: databaseUrl(config, options.database), connections: concurrency + 2 });
     }
     if (!service.sequelize)
       throw new Error(`InboxMixin with sequelize: true needs DatabaseMixin on ${service.fullName}.`);
     return onSequelize(service.sequelize as never);
   }
+}
+
+function retentionOf(config: Config, given: Partial<InboxRetention> = {}): InboxRetention {
+  const { inboxEndlessTopics } = config;
+  return {
+    ...usualRetention,
+    idsMs: config.inboxIdDays * dayMs,
+    replayMs: config.inboxReplayDays * dayMs,
+    endlessTopics: inboxEndlessTopics === 'refuse' ? undefined : inboxEndlessTopics,
+    ...given,
+  };
 }
 
 function resumeParams(given: unknown): { stream: Stream; version: bigint; reason: string } {

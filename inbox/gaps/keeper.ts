@@ -21,6 +21,8 @@ export interface GapKeeperOptions {
   logger: Logger;
   /** A gap that is older is asked for. */
   gapLimitMs: number;
+  /** Events that have waited for longer become dead letters. */
+  parkedMs: number;
   pollMs: number;
 }
 
@@ -72,14 +74,21 @@ export class GapKeeper {
   }
 
   async #lookAfter(gap: Gap): Promise<void> {
-    const { worker, ask, logger } = this.#options;
+    const { worker, ask, logger, parkedMs } = this.#options;
     try {
       if (gap.version === gap.firstParked) await worker.release(gap, this.#stopping.signal);
+      else if (gap.ageMs > parkedMs) await this.#giveUp(gap);
       else if (ask) await this.#answered(gap, await ask(gap));
       else this.#tell(gap, 'gap', 'nobody can be asked for it');
     } catch (error) {
       logger.warn(`inbox: ${nameOf(gap)} could not be filled; again later.`, error);
     }
+  }
+
+  async #giveUp(gap: Gap): Promise<void> {
+    const why = `version ${gap.version} was missing for ${Math.round(gap.ageMs / 1000)} s`;
+    this.#tell(gap, 'gap-given-up', `${why}; they are dead letters now`);
+    await this.#options.worker.giveUp(gap, why, this.#stopping.signal);
   }
 
   async #answered(gap: Gap, answer: GapAnswer): Promise<void> {

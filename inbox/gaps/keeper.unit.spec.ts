@@ -56,6 +56,7 @@ function setUp(answers: (version: number) => GapAnswer | Error) {
     metrics,
     logger,
     gapLimitMs: 30_000,
+    parkedMs: 3_600_000,
     pollMs: 5000,
   });
   return {

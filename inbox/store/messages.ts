@@ -1,4 +1,6 @@
+import type { EventEnvelope } from '../../events/envelope.ts';
 import type { IncomingMessage } from '../../kafka/port.ts';
+import { limits } from '../read.ts';
 
 /** Headers as JSON text: each value in base64, since it may be any bytes. */
 export function headersToText(headers: IncomingMessage['headers']): string {
@@ -25,3 +27,23 @@ export const uuidFromBytes = (bytes: Buffer) => {
   const hex = bytes.toString('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 };
+
+/**
+ * What a dead letter's columns hold of its event: id, type, source, aggregate type and id, version. What is too long to be an
+ * event still has to fit.
+ */
+export function eventColumns(event: EventEnvelope | null): (Buffer | bigint | null)[] {
+  if (event === null) return Array(6).fill(null);
+  return [
+    Buffer.from(uuidToHex(event.eventId), 'hex'),
+    cut(event.type, 190),
+    cut(event.source, limits.source),
+    cut(event.aggregateType, limits.aggregateType),
+    cut(event.aggregateId, limits.aggregateId),
+    event.version,
+  ];
+}
+
+function cut(text: string, bytes: number): Buffer {
+  return Buffer.from(text).subarray(0, bytes);
+}

@@ -1,10 +1,10 @@
 import { escape as literal } from 'mysql2';
-import { type EventEnvelope, envelopeOf } from '../../events/envelope.ts';
+import { envelopeOf } from '../../events/envelope.ts';
 import type { DatabaseTransaction } from '../database/database.ts';
 import { isDuplicateKey, KnownIdError } from '../database/errors.ts';
 import { type Arrival, type Stream, type StreamKey, type StreamState, streamKey } from '../plan.ts';
-import { limits, type Poison } from '../read.ts';
-import { headersFromText, headersToText, uuidFromBytes, uuidToHex } from './messages.ts';
+import type { Poison } from '../read.ts';
+import { eventColumns, headersFromText, headersToText, uuidFromBytes, uuidToHex } from './messages.ts';
 import * as sql from './sql.ts';
 import type { NewStream, Position, StoreTransaction } from './store.ts';
 
@@ -118,7 +118,7 @@ export class MysqlStoreTransaction implements StoreTransaction {
       literal(reason),
       literal(detail.slice(0, 10_000)),
       attempts,
-      ...eventValues(event),
+      ...eventColumns(event).map((value) => literal(value)),
       'UTC_TIMESTAMP(6)',
       'UTC_TIMESTAMP(6)',
     ]);
@@ -173,22 +173,6 @@ function uuidLiteral(uuid: string): string {
 
 function messageValues({ topic, partition, offset, timestampMs }: Arrival['message']): (string | number | bigint)[] {
   return [literal(topic), partition, offset, timestampMs];
-}
-
-function eventValues(event: EventEnvelope | null): (string | bigint)[] {
-  if (event === null) return Array(6).fill('NULL');
-  const texts = [
-    cut(event.type, 190),
-    cut(event.source, limits.source),
-    cut(event.aggregateType, limits.aggregateType),
-    cut(event.aggregateId, limits.aggregateId),
-  ];
-  return [uuidLiteral(event.eventId), ...texts, event.version];
-}
-
-/** At most so many bytes: what is too long to be an event still has to fit into its dead letter. */
-function cut(text: string, bytes: number): string {
-  return literal(Buffer.from(text).subarray(0, bytes));
 }
 
 function streamState(source: string, aggregateType: string, row: unknown[]): StreamState {

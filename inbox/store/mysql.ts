@@ -1,5 +1,7 @@
 import type { TopicPartition } from '../../kafka/port.ts';
 import type { Database } from '../database/database.ts';
+import { deadLetterTable } from '../dead-letters/table.ts';
+import { retentionTable } from '../retention/table.ts';
 import type { InboxMode } from '../types.ts';
 import { uuidFromBytes } from './messages.ts';
 import { MysqlStoreTransaction } from './mysql-transaction.ts';
@@ -61,6 +63,8 @@ export function mysqlStore(options: MysqlStoreOptions): InboxStore {
       const { parked, age_ms, dead_letters } = row!;
       return { parked: Number(parked), oldestParkedAgeMs: Number(age_ms ?? 0), deadLetters: Number(dead_letters) };
     },
+    deadLetters: deadLetterTable(database, consumerId),
+    retention: retentionTable(database, consumerId),
     close: () => database.close(),
   };
 }

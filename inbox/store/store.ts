@@ -1,6 +1,8 @@
 import type { TopicPartition } from '../../kafka/port.ts';
+import type { DeadLetterTable } from '../dead-letters/table.ts';
 import type { Arrival, Stream, StreamKey, StreamState } from '../plan.ts';
 import type { Poison } from '../read.ts';
+import type { RetentionTable } from '../retention/table.ts';
 import type { InboxMode, InboxTransaction } from '../types.ts';
 
 /** Where the inbox keeps what it knows. The MySQL store is the real one; a simulator brings its own. */
@@ -16,6 +18,9 @@ export interface InboxStore {
   /** Streams with events that have been parked for so long, the oldest first. */
   gaps(olderThanMs: number, limit: number): Promise<Gap[]>;
   backlog(): Promise<Backlog>;
+  /** Where people can work on dead letters, and where old rows can be removed; a store need not have them. */
+  readonly deadLetters?: DeadLetterTable;
+  readonly retention?: RetentionTable;
   close(): Promise<void>;
 }
 

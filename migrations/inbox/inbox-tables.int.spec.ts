@@ -19,10 +19,12 @@ it('makes the inbox’s tables and takes them back', async () => {
       await migrateDatabase({ url, sets: [inboxMigrations] });
       expect(await tables()).toEqual([
         'dead_letter',
+        'dead_letter_audit',
         'inbox',
         'inbox_consumer',
         'inbox_offset',
         'inbox_parked',
+        'inbox_purge',
         'inbox_stream',
       ]);
       await rollbackDatabase({ url, sets: [inboxMigrations] });

@@ -31,7 +31,10 @@ export const relayMetrics = {
     description: 'From the change (database clock) to the acknowledgement; up to 16 events of each batch are sampled',
   },
   unsent: { type: 'gauge', labels: ['source'], description: 'Rows that wait to be sent (counting stops at 100,000)' },
-  dead: { type: 'gauge', labels: ['source'], description: 'Rows of keys that are blocked for good' },
+  blocked: { type: 'gauge', labels: ['source'], description: 'Rows of keys that wait for their next attempt' },
+  dead: { type: 'gauge', labels: ['source'], description: 'Rows of keys that wait for an operator' },
+  blockedKeys: { type: 'gauge', labels: ['source'], description: 'Keys that wait for their next attempt' },
+  deadKeys: { type: 'gauge', labels: ['source'], description: 'Keys that wait for an operator: an alarm' },
   oldestUnsentAge: { type: 'gauge', labels: ['source'], unit: 'ms', description: 'Age of the oldest row that waits' },
   leasesHeld: { type: 'gauge', labels: ['source'], description: 'Buckets that this relay has' },
   unownedWithWork: {
@@ -39,7 +42,11 @@ export const relayMetrics = {
     labels: ['source'],
     description: 'Buckets with waiting rows that nobody has had for longer than a takeover takes: an alarm',
   },
-  heldKeys: { type: 'gauge', labels: ['source'], description: 'Keys of this relay that wait after a failure' },
+  heldKeys: {
+    type: 'gauge',
+    labels: ['source'],
+    description: 'Keys of this relay that wait because their partition failed',
+  },
 } as const satisfies Record<
   string,
   { type: 'counter' | 'gauge' | 'histogram'; labels: readonly string[]; unit?: string; description: string }

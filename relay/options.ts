@@ -1,5 +1,6 @@
 import type { KafkaPort, Logger, TransactionalKafkaPort } from '../kafka/port.ts';
 import type { BackoffSettings } from './batch/holds.ts';
+import type { DeadPolicy } from './blocked/decide.ts';
 import type { Clock } from './clock.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { SourceStore, StoredEvent } from './sources/store.ts';
@@ -71,6 +72,10 @@ export interface RelayOptions {
   deliveryTimeoutMs?: number;
   /** Pauses after failures. Default 250 ms doubled up to 10 s. */
   retry?: BackoffSettings;
+  /** Failures of one event for its own sake (refused, too large, missing …) after which its key is dead. Default 10: some 4 minutes. */
+  maxAttempts?: number;
+  /** What becomes of a dead key: it waits for an operator, or a `Skipped` event takes the event's place. Default `block-key`. */
+  deadPolicy?: DeadPolicy;
   /** How long `stop` lets work in flight finish before it leaves the rest to others. Default 8,000. */
   stopTimeoutMs?: number;
   logger?: Logger;
@@ -99,6 +104,8 @@ const defaults = {
   longestPollMs: 2_000,
   deliveryTimeoutMs: 5_000,
   retry: { firstMs: 250, longestMs: 10_000 },
+  maxAttempts: 10,
+  deadPolicy: 'block-key',
   stopTimeoutMs: 8_000,
 } as const;
 
@@ -113,6 +120,7 @@ const ranges: Readonly<Record<string, readonly [from: number, to: number]>> = {
   shortestPollMs: [1, 3_600_000],
   longestPollMs: [1, 3_600_000],
   deliveryTimeoutMs: [1, 3_600_000],
+  maxAttempts: [1, 1_000_000],
   stopTimeoutMs: [0, 3_600_000],
 };
 
@@ -126,6 +134,9 @@ export function checkOptions(given: RelayOptions): CheckedOptions {
   if (!deliveryModes.includes(options.delivery)) throw wrong('delivery', options.delivery, deliveryModes.join(', '));
   if (options.delivery === 'exactly-once' && !(options.kafka.transactionalPublisher && options.kafka.lastCommitted)) {
     throw new RelayConfigError("The relay's delivery is exactly-once; its kafka must have transactionalPublisher too.");
+  }
+  if (!['block-key', 'skip-key'].includes(options.deadPolicy)) {
+    throw wrong('deadPolicy', options.deadPolicy, 'block-key, skip-key');
   }
   if (options.shortestPollMs > options.longestPollMs) {
     throw wrong('shortestPollMs', options.shortestPollMs, `up to longestPollMs (${options.longestPollMs})`);

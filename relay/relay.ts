@@ -89,7 +89,11 @@ export function createRelay(given: RelayOptions): Relay {
         batchBytes: options.batchBytes,
         headRows: Math.max(options.headRows, options.batchSize),
         retry: options.retry,
-        refusedRetry: { firstMs: options.retry.firstMs * 4, longestMs: options.retry.longestMs * 6 },
+        blocked: {
+          maxAttempts: options.maxAttempts,
+          deadPolicy: options.deadPolicy,
+          retry: { firstMs: options.retry.firstMs * 4, longestMs: options.retry.longestMs * 6 },
+        },
       },
       store,
       delivery: deliveriesOf({ ...options, source: source.name, me: id, store, log }),
@@ -120,6 +124,8 @@ export function createRelay(given: RelayOptions): Relay {
     status: async () => ({
       id,
       delivery: options.delivery,
+      deadPolicy: options.deadPolicy,
+      maxAttempts: options.maxAttempts,
       sources: await Promise.all(sources.map((source) => source.status())),
     }),
     health() {

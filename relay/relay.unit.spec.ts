@@ -199,7 +199,7 @@ describe('one relay', () => {
     await clock.until(() => database.pending.size === 3, 10_000);
     expect(kafka.versionsOf(5)).toEqual([]);
     const bucket = (await statusOf(one)).sources[0]!.buckets[5]!;
-    expect(bucket).toMatchObject({ heldKeys: 1, lastError: { code: 'EVENT_MISSING' } });
+    expect(bucket).toMatchObject({ blockedKeys: 1, lastError: { code: 'EVENT_MISSING' } });
     database.events.set(first.id, first);
     await clock.until(drained, 120_000);
     expectInOrderOnce(3);

@@ -1,8 +1,10 @@
+import type { BlockedStore } from './blocked/store.ts';
 import type { BucketLoop } from './delivery/bucket-loop.ts';
 import { isLive } from './lease/decide.ts';
 import type { LeaseTable } from './lease/types.ts';
+import type { RelayMetrics } from './metrics.ts';
 import type { Backlog } from './sources/store.ts';
-import type { BucketStatus, ErrorNote } from './status.ts';
+import type { BucketStatus, ErrorNote, KeyStatus, SourceStatus } from './status.ts';
 
 /** What is known of each bucket of a source, put together for `relay.status`. */
 export function bucketStatuses(known: {
@@ -23,11 +25,24 @@ export function bucketStatuses(known: {
       heldHere: known.held.has(bucket),
       state: loop?.state ?? null,
       heldKeys: loop?.heldKeys ?? 0,
+      blockedKeys: loop?.blockedKeys.length ?? 0,
       oldestUnsentAgeMs: known.backlog?.oldestMs.get(bucket) ?? 0,
       abandoned: known.abandoned.includes(bucket),
       lastError: noteOf(loop?.lastError ?? null),
     };
   });
+}
+
+/** Keys on a status page at most. */
+const listedKeys = 100;
+
+export async function keyStatuses(store: BlockedStore): Promise<KeyStatus[]> {
+  return (await store.listBlocked(listedKeys)).map(({ aggregateId, dueInMs, ...key }) => ({
+    ...key,
+    key: aggregateId,
+    blockedForMs: Math.round(key.blockedForMs),
+    nextAttemptInMs: key.state === 'blocked' ? Math.max(0, Math.round(dueInMs)) : null,
+  }));
 }
 
 export function noteOf(error: { message: string; code: string; atMs: number } | null): ErrorNote | null {
@@ -36,4 +51,25 @@ export function noteOf(error: { message: string; code: string; atMs: number } | 
 
 export function newest(notes: readonly (ErrorNote | null)[]): ErrorNote | null {
   return notes.reduce((best, note) => (note && (!best || note.at > best.at) ? note : best), null);
+}
+
+export function countsOf({ oldestMs, ...counts }: Backlog): SourceStatus['backlog'] {
+  return counts;
+}
+
+export function oldestMs(backlog: Backlog): number {
+  return Math.max(0, ...backlog.oldestMs.values());
+}
+
+export function setGauges(
+  metrics: RelayMetrics,
+  source: string,
+  known: { backlog: Backlog; unownedWithWork: number; heldKeys: number },
+): void {
+  const { backlog, unownedWithWork, heldKeys } = known;
+  const { pending: unsent, blocked, dead, blockedKeys, deadKeys } = backlog;
+  const values = { unsent, blocked, dead, blockedKeys, deadKeys, oldestUnsentAge: oldestMs(backlog) };
+  for (const [name, value] of Object.entries({ ...values, unownedWithWork, heldKeys })) {
+    metrics.set(name as keyof typeof values, { source }, value);
+  }
 }

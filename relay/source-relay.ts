@@ -10,9 +10,9 @@ import type { LeaseTable, Term } from './lease/types.ts';
 import { abandonedBuckets, unownedSince } from './lease/unowned.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { RelayConfigError } from './options.ts';
-import { bucketStatuses, newest, noteOf } from './report.ts';
+import { bucketStatuses, countsOf, keyStatuses, newest, noteOf, oldestMs, setGauges } from './report.ts';
 import type { Backlog, SourceStore, StoredEvent } from './sources/store.ts';
-import type { ErrorNote, SourceState, SourceStatus } from './status.ts';
+import type { ErrorNote, KeyStatus, SourceState, SourceStatus } from './status.ts';
 
 export interface SourceRelayOptions {
   name: string;
@@ -140,8 +140,15 @@ export class SourceRelay {
   }
 
   async status(): Promise<SourceStatus> {
-    const { name, topics } = this.#options;
-    if (this.#state === 'running') await this.#readBacklog();
+    const { name, topics, store } = this.#options;
+    let keys: KeyStatus[] = [];
+    if (this.#state === 'running') {
+      await this.#readBacklog();
+      keys = await keyStatuses(store).catch((error) => {
+        this.#noteError(error);
+        return [];
+      });
+    }
     const table = this.#elector.table;
     return {
       source: name,
@@ -156,13 +163,9 @@ export class SourceRelay {
         backlog: this.#backlog,
         abandoned: this.#abandoned,
       }),
-      backlog: this.#backlog && {
-        pending: this.#backlog.pending,
-        blocked: this.#backlog.blocked,
-        dead: this.#backlog.dead,
-        more: this.#backlog.more,
-      },
-      oldestUnsentAgeMs: this.#backlog && Math.max(0, ...this.#backlog.oldestMs.values()),
+      backlog: this.#backlog && countsOf(this.#backlog),
+      keys,
+      oldestUnsentAgeMs: this.#backlog && oldestMs(this.#backlog),
       lastError: newest([this.#lastError, noteOf(this.#elector.lastError)]),
     };
   }
@@ -172,6 +175,9 @@ export class SourceRelay {
     const problems: string[] = [];
     if (this.#state === 'waiting' || this.#state === 'refused') {
       problems.push(`${name}: ${this.#state}${this.#lastError ? ` (${this.#lastError.message})` : ''}`);
+    }
+    if (this.#backlog && this.#backlog.deadKeys > 0) {
+      problems.push(`${name}: ${this.#backlog.deadKeys} dead keys wait for an operator (relay.status, outbox.list)`);
     }
     for (const bucket of this.#abandoned) problems.push(`${name}.${bucket}: work waits and nobody has it`);
     for (const [bucket, loop] of this.#loops) {
@@ -239,7 +245,7 @@ export class SourceRelay {
   }
 
   #startLoop(term: Term): void {
-    const { name, store, route, loop: settings, clock, log, metrics, delivery } = this.#options;
+    const { name, me, store, route, loop: settings, clock, log, metrics, delivery } = this.#options;
     const { bucket } = term;
     let deliverer = this.#deliveries.get(bucket);
     if (!deliverer) {
@@ -248,6 +254,7 @@ export class SourceRelay {
     }
     const loop = new BucketLoop({
       source: name,
+      me,
       term,
       store,
       together: this.#together,
@@ -287,15 +294,8 @@ export class SourceRelay {
         log.error(`${name}: work waits and nobody has the buckets ${abandoned.join(', ')}.`);
       }
       this.#abandoned = abandoned;
-      metrics.set('unsent', { source: name }, backlog.pending);
-      metrics.set('dead', { source: name }, backlog.dead);
-      metrics.set('oldestUnsentAge', { source: name }, Math.max(0, ...backlog.oldestMs.values()));
-      metrics.set('unownedWithWork', { source: name }, abandoned.length);
-      metrics.set(
-        'heldKeys',
-        { source: name },
-        [...this.#loops.values()].reduce((sum, loop) => sum + loop.status.heldKeys, 0),
-      );
+      const heldKeys = [...this.#loops.values()].reduce((sum, loop) => sum + loop.status.heldKeys, 0);
+      setGauges(metrics, name, { backlog, unownedWithWork: abandoned.length, heldKeys });
     } catch (error) {
       this.#noteError(error);
     }

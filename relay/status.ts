@@ -1,3 +1,5 @@
+import type { DeadPolicy } from './blocked/decide.ts';
+import type { BlockedState } from './blocked/store.ts';
 import type { BucketState } from './delivery/bucket-loop.ts';
 import type { DeliveryMode } from './options.ts';
 
@@ -18,12 +20,33 @@ export interface BucketStatus {
   heldHere: boolean;
   /** Only where it is held here. */
   state: BucketState | null;
-  /** Keys that wait after a failure; only where it is held here. */
+  /** Keys that wait because their partition failed; only where it is held here. */
   heldKeys: number;
+  /** Keys that are blocked or dead; only where it is held here. */
+  blockedKeys: number;
   oldestUnsentAgeMs: number;
   /** Work waits here, and nobody has had it for longer than a takeover takes. */
   abandoned: boolean;
   lastError: ErrorNote | null;
+}
+
+/** A key whose event fails for its own sake, as the source's database has it. */
+export interface KeyStatus {
+  bucket: number;
+  /** The aggregate's id; empty where the event is missing. */
+  key: string;
+  /** Stands for the key in the tables, and in `outbox.retry` where `key` is empty. */
+  keyHash: string;
+  state: BlockedState;
+  /** Failures since it was blocked, or since an operator gave it a new start. */
+  attempts: number;
+  /** Null where it waits for an operator. */
+  nextAttemptInMs: number | null;
+  blockedForMs: number;
+  /** Row whose event fails: `id` of `outbox.show`. */
+  rowId: string | null;
+  errorCode: string | null;
+  lastError: string | null;
 }
 
 export type SourceState =
@@ -43,8 +66,17 @@ export interface SourceStatus {
   /** Relays that take part. */
   members: readonly string[];
   buckets: BucketStatus[];
-  /** Unsent rows; `more`: counting stopped at its limit. Null before the first answer. */
-  backlog: { pending: number; blocked: number; dead: number; more: boolean } | null;
+  /** Unsent rows, and the keys that some of them wait for; `more`: counting stopped at its limit. Null before the first answer. */
+  backlog: {
+    pending: number;
+    blocked: number;
+    dead: number;
+    blockedKeys: number;
+    deadKeys: number;
+    more: boolean;
+  } | null;
+  /** Up to 100 blocked and dead keys, of all relays, the longest blocked first. */
+  keys: KeyStatus[];
   /** 0: nothing waits. Null before the first answer. */
   oldestUnsentAgeMs: number | null;
   lastError: ErrorNote | null;
@@ -54,6 +86,9 @@ export interface RelayStatus {
   /** The name of the answering relay in leases. */
   id: string;
   delivery: DeliveryMode;
+  /** What becomes of a key after `maxAttempts` failures of one event. */
+  deadPolicy: DeadPolicy;
+  maxAttempts: number;
   sources: SourceStatus[];
 }
 

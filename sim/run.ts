@@ -237,7 +237,7 @@ class Simulation {
       checkTopics: async () => {},
       loop: {
         ...{ batchSize: 12, batchBytes: 2 ** 20, headRows: 60, retry },
-        refusedRetry: { firstMs: 400, longestMs: 4_000 },
+        blocked: { maxAttempts: 10, deadPolicy: 'block-key', retry: { firstMs: 400, longestMs: 4_000 } },
       },
       store: this.#source.storeFor(process),
       delivery: (bucket, incarnation) =>

@@ -102,7 +102,17 @@ describe('packing a batch', () => {
   it('stops a key at a row without an event', () => {
     const packed = pack([row(1, 'a'), row(2, 'b'), row(3, 'a')], [event(2, 'b'), event(3, 'a')], route, () => false);
     expect(ids(packed.send)).toEqual([2]);
-    expect(packed.missing).toEqual([row(1, 'a')]);
+    expect(packed.bad).toMatchObject([{ row: row(1, 'a'), event: null, code: 'EVENT_MISSING' }]);
+  });
+
+  it('stops a key at an event that no topic takes, and no other key', () => {
+    const choosy = (one: StoredEvent) => {
+      if (one.aggregateId === 'a') throw new Error('no topic');
+      return { topic: 't', partition: 0 };
+    };
+    const packed = pack([row(1, 'a'), row(2, 'b'), row(3, 'a')], [event(1, 'a'), event(2, 'b')], choosy, () => false);
+    expect(ids(packed.send)).toEqual([2]);
+    expect(packed.bad).toMatchObject([{ row: row(1, 'a'), code: 'EVENT_UNROUTABLE', message: 'no topic' }]);
   });
 });
 
@@ -140,6 +150,15 @@ describe('settling a batch', () => {
     expect(ids(settled.again)).toEqual([1]);
   });
 
+  it('takes several refused events of one key as one failure, of the first of them', () => {
+    const ofOneKey = [routed(1, 0, 'k'), routed(2, 0, 'other'), routed(3, 0, 'k')];
+    const settled = settle(ofOneKey, report([], [no(0, [0, 2])]));
+    expect(settled.failures).toMatchObject([
+      { cause: 'key k', refused: true, ids: ['1', '3'], first: { row: { id: '1' } } },
+    ]);
+    expect(ids(settled.again)).toEqual([2]);
+  });
+
   it('acknowledges nothing where the whole call failed', () => {
     const settled = settleAsFailed(sent, error);
     expect(settled.acknowledged).toEqual([]);
@@ -164,6 +183,9 @@ describe('keys that wait after a failure', () => {
     expect(holds.isHeld('a', 100)).toBe(false);
     expect(holds.fail('t/1', ['a'], 100, backoff)).toBe(200);
     expect(holds.isHeld('b', 250)).toBe(true);
+    expect(holds.heldKeys(250, 9)).toEqual(['a', 'b']);
+    expect(holds.heldKeys(250, 1)).toEqual(['a']);
+    expect(holds.heldUntilMs('b', 250)).toBe(300);
     holds.succeed('t/1');
     expect(holds.keys).toBe(0);
     expect(holds.nextTryMs(150)).toBe(null);

@@ -1,4 +1,4 @@
-/** What failed as one thing and is tried again as one thing: a partition of a topic, or a single key. */
+/** What failed as one thing and is tried again as one thing: a partition of a topic. */
 export type HoldCause = string;
 
 interface Hold {
@@ -18,8 +18,9 @@ export function backoffMs(attempts: number, { firstMs, longestMs }: BackoffSetti
 }
 
 /**
- * Keys of a bucket whose events wait because something failed. All of a key's rows wait together, the later ones too:
- * that keeps its order. The rows stay in the table; only the plan leaves them out.
+ * Keys of a bucket whose events wait because their partition failed. All of a key's rows wait together, the later ones too:
+ * that keeps its order. The rows stay where they are in the table; reads of the head and the plan leave them out. (A key whose
+ * event fails for its own sake is blocked in the database: ../blocked/keys.ts.)
  */
 export class Holds {
   readonly #holds = new Map<HoldCause, Hold>();
@@ -57,8 +58,23 @@ export class Holds {
   }
 
   isHeld(keyHash: string, nowMs: number): boolean {
-    const cause = this.#causeOfKey.get(keyHash);
-    return cause !== undefined && this.isWaiting(cause, nowMs);
+    return this.heldUntilMs(keyHash, nowMs) !== null;
+  }
+
+  /** When the key may be tried again; null where it may be now. */
+  heldUntilMs(keyHash: string, nowMs: number): number | null {
+    const hold = this.#holds.get(this.#causeOfKey.get(keyHash) ?? '');
+    return hold !== undefined && nowMs < hold.notBeforeMs ? hold.notBeforeMs : null;
+  }
+
+  /** Keys that wait now, at most so many. */
+  heldKeys(nowMs: number, limit: number): string[] {
+    const held: string[] = [];
+    for (const keyHash of this.#causeOfKey.keys()) {
+      if (held.length >= limit) break;
+      if (this.isHeld(keyHash, nowMs)) held.push(keyHash);
+    }
+    return held;
   }
 
   /** It works again: nothing waits for it any more. */

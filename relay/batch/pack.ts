@@ -12,8 +12,8 @@ export interface Packed {
   send: Routed[];
   /** Left out because their partition waits after a failure: their keys are to be held for it. */
   waiting: { keyHash: string; cause: string }[];
-  /** Rows without a stored event. Their keys go no further. */
-  missing: PendingRow[];
+  /** Rows that can't be sent as they are: without a stored event, or with one that no topic takes. Their keys go no further. */
+  bad: { row: PendingRow; event: StoredEvent | null; code: string; message: string }[];
 }
 
 /** One name for a (topic, partition). */
@@ -38,16 +38,24 @@ export function pack(
 ): Packed {
   const byId = new Map(events.map((event) => [event.id, event]));
   const closedKeys = new Set<string>();
-  const packed: Packed = { send: [], waiting: [], missing: [] };
+  const packed: Packed = { send: [], waiting: [], bad: [] };
   for (const row of rows) {
     if (closedKeys.has(row.keyHash)) continue;
     const event = byId.get(row.id);
     if (!event) {
-      packed.missing.push(row);
+      packed.bad.push({ row, event: null, code: 'EVENT_MISSING', message: `no event of ${row.day} in the outbox` });
       closedKeys.add(row.keyHash);
       continue;
     }
-    const { topic, partition } = route(event);
+    let place: { topic: string; partition: number };
+    try {
+      place = route(event);
+    } catch (error) {
+      packed.bad.push({ row, event, code: 'EVENT_UNROUTABLE', message: (error as Error).message });
+      closedKeys.add(row.keyHash);
+      continue;
+    }
+    const { topic, partition } = place;
     const cause = partitionCause(topic, partition);
     if (isWaiting(cause)) {
       packed.waiting.push({ keyHash: row.keyHash, cause });

@@ -10,6 +10,8 @@ export interface Failure {
   refused: boolean;
   ids: string[];
   keyHashes: string[];
+  /** The oldest of them. */
+  first: Routed;
 }
 
 export interface Settled {
@@ -44,7 +46,10 @@ export function settle(sent: readonly Routed[], report: PublishReport): Settled 
     const refused = routed.filter((_, index) => refusedPlaces.has(places[index]!));
     const others = routed.filter((_, index) => !refusedPlaces.has(places[index]!));
     const error = failure?.error ?? shortAnswer(cause, routed.length, answered.get(cause) ?? 0);
-    for (const one of refused) settled.failures.push(failureOf(keyCause(one.row.keyHash), error, true, [one]));
+    // Several of one key are one failure: one attempt, and the first of them is what holds the key up.
+    for (const [keyHash, ofKey] of Map.groupBy(refused, ({ row }) => row.keyHash)) {
+      settled.failures.push(failureOf(keyCause(keyHash), error, true, ofKey));
+    }
     if (refused.length > 0) settled.again.push(...others);
     else settled.failures.push(failureOf(cause, error, false, others));
   }
@@ -70,6 +75,7 @@ export function failureOf(cause: string, error: KafkaError, refused: boolean, ro
     refused,
     ids: routed.map(({ row }) => row.id),
     keyHashes: [...new Set(routed.map(({ row }) => row.keyHash))],
+    first: routed[0]!,
   };
 }
 

@@ -2,9 +2,12 @@ import type { Logger } from '../../kafka/port.ts';
 import { choose, expectsFew, fewRows, headLimit } from '../batch/choose.ts';
 import { type BackoffSettings, backoffMs, Holds } from '../batch/holds.ts';
 import { InFlight } from '../batch/in-flight.ts';
-import { keyCause, pack, partitionCause, type Routed } from '../batch/pack.ts';
+import { pack, partitionCause, type Routed } from '../batch/pack.ts';
 import type { Failure } from '../batch/settle.ts';
 import { nextBatchRows, type SizeSettings } from '../batch/size.ts';
+import type { BlockedSettings } from '../blocked/decide.ts';
+import { BlockedKeys } from '../blocked/keys.ts';
+import type { BlockedKey, BlockedStore } from '../blocked/store.ts';
 import { type Clock, pause, Wake } from '../clock.ts';
 import type { Term } from '../lease/types.ts';
 import type { RelayMetrics } from '../metrics.ts';
@@ -17,14 +20,16 @@ export interface BucketLoopSettings extends SizeSettings {
   headRows: number;
   /** Pauses after a failure of Kafka, and of the database. */
   retry: BackoffSettings;
-  /** Pauses for a key whose event the broker refuses. */
-  refusedRetry: BackoffSettings;
+  /** What becomes of keys whose events fail for their own sake. */
+  blocked: BlockedSettings;
 }
 
 export interface BucketLoopOptions {
   source: string;
+  /** The name in the lease. */
+  me: string;
   term: Term;
-  store: Pick<OutboxStore, 'readHead' | 'fetch' | 'delete'>;
+  store: Pick<OutboxStore, 'readHead' | 'fetch' | 'delete'> & BlockedStore;
   /** Small reads and deletes of all of the source's buckets. */
   together: TogetherStatements;
   delivery: Delivery;
@@ -49,6 +54,10 @@ export type BucketState = 'sending' | 'idle' | 'waiting to retry' | 'lease in do
 /** How often a loop whose lease is in doubt looks at its belief again; costs no statement. */
 const doubtPauseMs = 25;
 const sampledEvents = 16;
+/** How long a blocked key waits whose first row was sent and is being deleted. */
+const deletePauseMs = 50;
+/** Keys that a read of the head leaves out by itself at most; what is more is left out in memory. */
+const maxKeysLeftOut = 20_000;
 
 /**
  * Forwards one bucket in one term: read the head, leave out what is in flight or held, fetch, check the lease, send, delete
@@ -59,6 +68,7 @@ export class BucketLoop {
   readonly #options: BucketLoopOptions;
   readonly #inFlight = new InFlight();
   readonly #holds = new Holds();
+  readonly #blocked: BlockedKeys;
   readonly #wake = new Wake();
   readonly #labels: { source: string };
   #state: BucketState = 'sending';
@@ -79,6 +89,9 @@ export class BucketLoop {
   constructor(options: BucketLoopOptions) {
     this.#options = options;
     this.#labels = { source: options.source };
+    const { me, term, settings } = options;
+    const fence = { bucket: term.bucket, owner: me, epoch: term.epoch };
+    this.#blocked = new BlockedKeys({ ...options, fence, settings: settings.blocked });
   }
 
   get term(): Term {
@@ -88,9 +101,11 @@ export class BucketLoop {
   get status(): {
     state: BucketState;
     heldKeys: number;
+    blockedKeys: BlockedKey[];
     lastError: { message: string; code: string; atMs: number } | null;
   } {
-    return { state: this.#state, heldKeys: this.#holds.keys, lastError: this.#lastError };
+    const blockedKeys = this.#blocked.list();
+    return { state: this.#state, heldKeys: this.#holds.keys, blockedKeys, lastError: this.#lastError };
   }
 
   start(): void {
@@ -136,6 +151,8 @@ export class BucketLoop {
       return;
     }
     if (!this.#begun) await this.#begin();
+    if (this.#blocked.needsDeletes) await this.#deleting;
+    await this.#blocked.work();
     let batch: Routed[] | 'read more' = [];
     if (!this.#sawAll) {
       this.#wake.clear();
@@ -144,7 +161,7 @@ export class BucketLoop {
     this.#sawAll = false;
     if (batch === 'read more') return;
     if (batch.length === 0) {
-      const nextTryMs = this.#holds.nextTryMs(clock.monotonicMs());
+      const nextTryMs = this.#blocked.nextDueMs(this.#holds.nextTryMs(clock.monotonicMs()));
       this.#state = nextTryMs === null ? 'idle' : 'waiting to retry';
       await this.#wake.wait(clock, nextTryMs === null ? Number.POSITIVE_INFINITY : nextTryMs - clock.monotonicMs());
       return;
@@ -179,30 +196,39 @@ export class BucketLoop {
   }
 
   async #nextBatch(): Promise<Routed[] | 'read more'> {
-    const { store, term, settings, clock, route } = this.#options;
+    const { store, term, settings, clock, route, metrics, together } = this.#options;
+    const tries = await this.#tries();
     const leftOut = Math.max(this.#leftOut, this.#inFlight.size);
-    const few = expectsFew(this.#lastBatch?.rows ?? null, leftOut);
+    const without = [...this.#blocked.excluded(), ...this.#holds.heldKeys(clock.monotonicMs(), maxKeysLeftOut)];
+    const few = without.length === 0 && expectsFew(this.#lastBatch?.rows ?? null, leftOut);
     const wanted = Math.min(nextBatchRows(this.#lastBatch, settings), few ? fewRows : settings.batchSize);
     const limit = headLimit(wanted, leftOut, settings.headRows);
     const read = this.#inFlight.beginRead();
-    const first = few ? await this.#options.together.readFirst.ask({ bucket: term.bucket, limit }) : null;
-    const head = first ? first.map(({ row }) => row) : await store.readHead(term.bucket, limit);
+    const first = few ? await together.readFirst.ask({ bucket: term.bucket, limit }) : null;
+    const head =
+      first?.map(({ row }) => row) ?? (await store.readHead(term.bucket, limit, without.slice(0, maxKeysLeftOut)));
     this.#inFlight.endRead(read);
     this.#headWasWhole = head.length < limit;
     const nowMs = clock.monotonicMs();
-    const rows = choose(head, wanted, {
+    const chosen = choose(head, wanted, {
       isInFlight: (id) => this.#inFlight.has(id),
-      isHeld: (keyHash) => this.#holds.isHeld(keyHash, nowMs),
+      isHeld: (keyHash) => this.#blocked.has(keyHash) || this.#holds.isHeld(keyHash, nowMs),
     });
+    const rows = [...tries, ...chosen];
     if (rows.length === 0) {
       this.#leftOut = head.length;
       return head.length === limit && limit < settings.headRows ? 'read more' : [];
     }
-    this.#leftOut = head.indexOf(rows.at(-1)!) + 1 - rows.length;
+    this.#leftOut = chosen.length === 0 ? head.length : head.indexOf(chosen.at(-1)!) + 1 - chosen.length;
     const events = first ? first.flatMap(({ event }) => event ?? []) : await store.fetch(rows);
     const packed = pack(rows, events, route, (cause) => this.#holds.isWaiting(cause, nowMs));
     for (const { cause, keyHash } of packed.waiting) this.#holds.join(cause, keyHash);
-    for (const row of packed.missing) this.#missing(row);
+    for (const { row, event, ...what } of packed.bad) {
+      const { aggregateId = '', eventType = null } = event ?? {};
+      this.#blocked.fail({ keyHash: row.keyHash, rowId: row.id, aggregateId, eventType, ...what });
+      metrics.add('publishFailures', { ...this.#labels, reason: what.code }, 1);
+      this.#lastError = { ...what, atMs: clock.wallMs() };
+    }
     if (packed.send.length === 0) return 'read more';
     this.#lastBatch = {
       rows: packed.send.length,
@@ -211,11 +237,19 @@ export class BucketLoop {
     return packed.send;
   }
 
+  /** Rows of blocked keys whose time has come. */
+  #tries(): Promise<PendingRow[]> {
+    const nowMs = this.#options.clock.monotonicMs();
+    return this.#blocked.tries(({ id, keyHash }) =>
+      this.#inFlight.has(id) ? nowMs + deletePauseMs : this.#holds.heldUntilMs(keyHash, nowMs),
+    );
+  }
+
   async #acknowledged(acknowledged: readonly Routed[]): Promise<void> {
     const { metrics, onActivity } = this.#options;
-    for (const { topic, partition, row } of this.#holds.keys > 0 ? acknowledged : []) {
+    for (const { topic, partition, row } of this.#holds.keys + this.#blocked.size > 0 ? acknowledged : []) {
       this.#holds.succeed(partitionCause(topic, partition));
-      this.#holds.succeed(keyCause(row.keyHash));
+      this.#blocked.succeeded(row.keyHash);
     }
     metrics.add('published', this.#labels, acknowledged.length);
     metrics.observe('batchSize', this.#labels, acknowledged.length);
@@ -249,24 +283,18 @@ export class BucketLoop {
     const { settings, clock, metrics, log, source, term } = this.#options;
     const { error } = failure;
     this.#inFlight.remove(failure.ids);
-    const backoff = failure.refused ? settings.refusedRetry : settings.retry;
-    const pauseMs = this.#holds.fail(failure.cause, failure.keyHashes, clock.monotonicMs(), backoff);
     metrics.add('publishFailures', { ...this.#labels, reason: error.code }, failure.ids.length);
     this.#lastError = { message: error.message, code: error.code, atMs: clock.wallMs() };
-    const what = failure.refused
-      ? `event row ${failure.ids[0]} is refused`
-      : `${failure.ids.length} events not acknowledged`;
-    log[failure.refused ? 'error' : 'warn'](
-      `${source}.${term.bucket}: ${what} (${failure.cause}): ${error.code} ${error.message}; next try in ${Math.round(pauseMs)} ms.`,
+    if (failure.refused) {
+      const { row, event } = failure.first;
+      const { keyHash, id: rowId } = row;
+      this.#blocked.fail({ ...event, keyHash, rowId, code: error.code, message: error.message });
+      return;
+    }
+    const pauseMs = this.#holds.fail(failure.cause, failure.keyHashes, clock.monotonicMs(), settings.retry);
+    log.warn(
+      `${source}.${term.bucket}: ${failure.ids.length} events not acknowledged (${failure.cause}): ${error.code} ${error.message}; next try in ${Math.round(pauseMs)} ms.`,
     );
-  }
-
-  #missing(row: PendingRow): void {
-    const { settings, clock, log, source, term } = this.#options;
-    const message = `${source}.${term.bucket}: row ${row.id} of ${row.day} has no event in the outbox; its key waits.`;
-    this.#holds.fail(keyCause(row.keyHash), [row.keyHash], clock.monotonicMs(), settings.refusedRetry);
-    this.#lastError = { message, code: 'EVENT_MISSING', atMs: clock.wallMs() };
-    log.error(message);
   }
 
   async #failed(error: unknown): Promise<void> {

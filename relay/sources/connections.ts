@@ -11,6 +11,14 @@ export interface ConnectionsOptions {
   connectTimeoutMs?: number;
 }
 
+/** Statements of one transaction: rows as arrays, and the number of rows that a statement changed. */
+export interface SourceTransaction {
+  rows<Row extends unknown[]>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  change(sql: string, values?: readonly unknown[]): Promise<number>;
+}
+
+type RunStatement = (sql: string, values?: readonly unknown[]) => Promise<unknown>;
+
 /** A process that was stopped must not keep locks: the server ends its session after 15 s without a statement. */
 const sessionSettings = "SET SESSION wait_timeout = 15, innodb_lock_wait_timeout = 5, time_zone = '+00:00'";
 const isolation = 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED';
@@ -64,30 +72,71 @@ export class Connections {
     return ((await this.#run(doing, sql, values)) as { affectedRows: number }).affectedRows;
   }
 
+  /**
+   * A transaction on a connection of its own. Any error rolls it back; an error at COMMIT leaves it open whether it was done,
+   * so `work` must be such that it can be repeated.
+   */
+  transaction<T>(doing: string, work: (tx: SourceTransaction) => Promise<T>): Promise<T> {
+    return this.#with(doing, async (run) => {
+      await run('START TRANSACTION');
+      try {
+        const result = await work({
+          rows: (sql, values = []) => run(sql, values) as Promise<never>,
+          change: async (sql, values = []) => ((await run(sql, values)) as { affectedRows: number }).affectedRows,
+        });
+        await run('COMMIT');
+        return result;
+      } catch (error) {
+        // Where this fails as well, the connection is gone, and the server rolls back by itself.
+        await run('ROLLBACK').catch(() => undefined);
+        throw error;
+      }
+    });
+  }
+
   #run(doing: string, sql: string, values: readonly unknown[]): Promise<unknown> {
-    if (this.#closed) return Promise.reject(new SourceError('SOURCE_CLOSED', `${doing}: the source is closed`));
-    return new Promise((resolve, reject) => {
-      this.#pool.getConnection((connectError, connection) => {
-        if (connectError) {
-          const closed = this.#closed ? { code: 'POOL_CLOSED', message: 'the source is closed' } : connectError;
-          reject(toSourceError(closed, doing));
-          return;
-        }
+    return this.#with(doing, (run) => run(sql, values));
+  }
+
+  async #with<T>(doing: string, use: (run: RunStatement) => Promise<T>): Promise<T> {
+    const connection = await this.#acquire(doing);
+    let broken = false;
+    const run: RunStatement = (sql, values = []) => {
+      if (broken) return Promise.reject(new SourceError('SOURCE_UNAVAILABLE', `${doing}: the connection is gone`));
+      return new Promise((resolve, reject) => {
         const timer = setTimeout(() => {
+          broken = true;
           reject(new SourceError('SOURCE_TIMEOUT', `${doing}: no answer within ${this.#statementTimeoutMs} ms`));
           connection.destroy();
         }, this.#statementTimeoutMs);
         connection.query({ sql, rowsAsArray: true }, values as unknown[], (error, result) => {
           clearTimeout(timer);
-          if (error) {
-            if ((error as { fatal?: boolean }).fatal) connection.destroy();
-            else connection.release();
-            reject(toSourceError(error, doing));
-          } else {
-            connection.release();
+          if (!error) {
             resolve(result);
+            return;
           }
+          if ((error as { fatal?: boolean }).fatal && !broken) {
+            broken = true;
+            connection.destroy();
+          }
+          reject(toSourceError(error, doing));
         });
+      });
+    };
+    try {
+      return await use(run);
+    } finally {
+      if (!broken) connection.release();
+    }
+  }
+
+  #acquire(doing: string): Promise<mysql.PoolConnection> {
+    if (this.#closed) return Promise.reject(new SourceError('SOURCE_CLOSED', `${doing}: the source is closed`));
+    return new Promise((resolve, reject) => {
+      this.#pool.getConnection((error, connection) => {
+        if (!error) resolve(connection);
+        else if (this.#closed) reject(new SourceError('SOURCE_CLOSED', `${doing}: the source is closed`, error));
+        else reject(toSourceError(error, doing));
       });
     });
   }

@@ -9,6 +9,8 @@ export type SourceErrorCode =
   | 'SOURCE_NOT_MIGRATED'
   /** The server refuses this user. */
   | 'SOURCE_DENIED'
+  /** The lease has another owner or is over: nothing was done. */
+  | 'SOURCE_NOT_OWNER'
   | 'SOURCE_CLOSED'
   | 'SOURCE_UNEXPECTED';
 

@@ -1,5 +1,7 @@
+import { createMysqlBlocked } from '../blocked/mysql-blocked.ts';
 import type { LeaseTable } from '../lease/types.ts';
 import { Connections } from './connections.ts';
+import { digits } from './digits.ts';
 import { SourceError } from './errors.ts';
 import * as sql from './statements.ts';
 import type { Backlog, PendingRow, SourceStore, StoredEvent, UnsentEvent } from './store.ts';
@@ -28,6 +30,7 @@ export function createMysqlStore(options: MysqlStoreOptions): SourceStore {
   const micros = (ms: number) => Math.round(ms * 1000);
 
   return {
+    ...createMysqlBlocked(events),
     async readLeases() {
       return leaseTable(await leases.rows<LeaseRow>('reading the leases', sql.readLeases));
     },
@@ -48,8 +51,9 @@ export function createMysqlStore(options: MysqlStoreOptions): SourceStore {
       await leases.change('removing the member row', sql.leave, [member]);
     },
 
-    async readHead(bucket, limit) {
-      const rows = await events.rows<[string, string, string]>('reading unsent rows', sql.readHead, [bucket, limit]);
+    async readHead(bucket, limit, withoutKeys) {
+      const statement = sql.readHead(withoutKeys.map(digits));
+      const rows = await events.rows<[string, string, string]>('reading unsent rows', statement, [bucket, limit]);
       return rows.map(([id, day, keyHash]) => ({ id, day, keyHash }));
     },
     async fetch(rows) {
@@ -77,12 +81,12 @@ export function createMysqlStore(options: MysqlStoreOptions): SourceStore {
     async delete(parts) {
       const some = parts.filter(({ ids }) => ids.length > 0);
       if (some.length === 0) return 0;
-      const statement = sql.deletePending(some.map(({ ids }) => ids.map(digits)));
-      return events.change(
-        'deleting sent rows',
-        statement,
-        some.map(({ bucket }) => bucket),
-      );
+      const ids = some.map((part) => part.ids.map(digits));
+      const buckets = some.map(({ bucket }) => bucket);
+      const deleted = await events.change('deleting sent rows', sql.deletePending(ids), buckets);
+      if (deleted === ids.flat().length) return deleted;
+      // Gone already, or the rows of keys that are blocked.
+      return deleted + (await events.change('deleting sent rows', sql.deleteBlocked(ids), buckets));
     },
     async bucketsWithWork() {
       return (await events.rows<[number]>('looking for unsent rows', sql.bucketsWithWork)).map(([bucket]) => bucket);
@@ -93,14 +97,20 @@ export function createMysqlStore(options: MysqlStoreOptions): SourceStore {
         pending: 0,
         blocked: 0,
         dead: 0,
+        blockedKeys: 0,
+        deadKeys: 0,
         more: false,
         oldestMs: new Map(oldest.map(([bucket, waited]) => [bucket, Math.max(0, Number(waited ?? 0) / 1000)])),
       };
-      const counted = await events.rows<[number, number]>('counting the backlog', sql.countUnsent, [countLimit + 1]);
-      for (const [state, count] of counted) {
-        if (state === 0) backlog.pending = Number(count);
-        else if (state === 1) backlog.blocked = Number(count);
-        else backlog.dead = Number(count);
+      const counted = await events.rows<[kind: 'rows' | 'keys', state: number, count: string]>(
+        'counting the backlog',
+        sql.countUnsent,
+        [countLimit + 1],
+      );
+      for (const [kind, state, count] of counted) {
+        const dead = state === 2;
+        if (kind === 'keys') backlog[dead ? 'deadKeys' : 'blockedKeys'] += Number(count);
+        else backlog[state === 0 ? 'pending' : dead ? 'dead' : 'blocked'] += Number(count);
       }
       backlog.more = backlog.pending + backlog.blocked + backlog.dead > countLimit;
       return backlog;
@@ -194,9 +204,4 @@ function idsByDay(rows: readonly PendingRow[]): Map<string, string[]> {
 /** Ids are decimal: the longer one is the greater one. */
 function compareIds(a: string, b: string): number {
   return a.length - b.length || (a < b ? -1 : 1);
-}
-
-function digits(id: string): string {
-  if (!/^[0-9]{1,20}$/.test(id)) throw new TypeError(`not a row id: ${JSON.stringify(id)}`);
-  return id;
 }

@@ -35,8 +35,9 @@ export const leave = `
 DELETE FROM outbox_member WHERE member = ? OR expires_at < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR`;
 
 /** The oldest unsent rows of a bucket: always from the head, never behind a cursor, since a lower id may commit later. */
-export const readHead = `
-SELECT id, day, key_hash FROM outbox_pending WHERE bucket = ? AND state = 0 ORDER BY id LIMIT ?`;
+export const readHead = (withoutKeys: readonly string[]) => `
+SELECT id, day, key_hash FROM outbox_pending WHERE bucket = ? AND state = 0
+${withoutKeys.length > 0 ? `AND key_hash NOT IN (${withoutKeys.join(',')})` : ''} ORDER BY id LIMIT ?`;
 
 const eventColumns =
   'event_id, aggregate_type, aggregate_id, version, event_type, schema_version, payload, headers, created_at';
@@ -46,8 +47,14 @@ export const fetchEvents = (ids: readonly string[]) => `
 SELECT id, ${eventColumns}
 FROM outbox WHERE day = ? AND id IN (${ids.join(',')})`;
 
-export const deletePending = (parts: readonly (readonly string[])[]) => `
-DELETE FROM outbox_pending WHERE ${parts.map((ids) => `(bucket = ? AND state = 0 AND id IN (${ids.join(',')}))`).join(' OR ')}`;
+const deleteRows = (states: string, parts: readonly (readonly string[])[]) => `
+DELETE FROM outbox_pending
+WHERE ${parts.map((ids) => `(bucket = ? AND state ${states} AND id IN (${ids.join(',')}))`).join(' OR ')}`;
+
+export const deletePending = (parts: readonly (readonly string[])[]) => deleteRows('= 0', parts);
+
+/** The same for rows whose key is blocked. */
+export const deleteBlocked = (parts: readonly (readonly string[])[]) => deleteRows('IN (1, 2)', parts);
 
 /** The heads of several buckets with their events in one statement. The values: bucket and limit for each. */
 export const readFirst = (buckets: number) =>
@@ -65,7 +72,9 @@ SELECT l.bucket,
   (SELECT p.id FROM outbox_pending p WHERE p.bucket = l.bucket AND p.state = 0 ORDER BY p.id LIMIT 1) AS head
 FROM outbox_lease l`;
 
-export const bucketsWithWork = `SELECT bucket FROM (${heads}) h WHERE head IS NOT NULL`;
+export const bucketsWithWork = `
+SELECT bucket FROM (${heads}) h WHERE head IS NOT NULL
+UNION SELECT bucket FROM outbox_blocked WHERE request IS NOT NULL`;
 
 /** For each bucket with unsent rows: how long the oldest has waited, in microseconds. */
 export const oldestUnsent = `
@@ -74,6 +83,10 @@ FROM (${heads}) h
 JOIN outbox_pending p ON p.bucket = h.bucket AND p.state = 0 AND p.id = h.head
 LEFT JOIN outbox o ON o.id = p.id AND o.day = p.day`;
 
-/** Unsent rows by state, counted up to a limit so that a large backlog is not scanned again and again. */
+/**
+ * Unsent rows by state, counted up to a limit so that a large backlog is not scanned again and again; and blocked keys by
+ * state, of which 2 is dead.
+ */
 export const countUnsent = `
-SELECT state, COUNT(*) AS rows_counted FROM (SELECT state FROM outbox_pending LIMIT ?) counted GROUP BY state`;
+SELECT 'rows' AS kind, state, COUNT(*) AS counted FROM (SELECT state FROM outbox_pending LIMIT ?) some GROUP BY state
+UNION ALL SELECT 'keys', state, COUNT(*) FROM outbox_blocked GROUP BY state`;

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Lease } from '../lease/types.ts';
 import { SourceError } from '../sources/errors.ts';
 import type { PendingRow, SourceStore, StoredEvent } from '../sources/store.ts';
+import { FakeBlocked } from './fake-blocked.ts';
 
 export type StoreCall = Exclude<keyof SourceStore, 'close'>;
 
@@ -15,7 +16,8 @@ export type StoreFault = 'refused' | 'answer lost' | 'hangs undone' | 'hangs don
 export class FakeDatabase {
   readonly leases: { bucket: number; owner: string | null; epoch: number; expiresMs: number }[];
   readonly members = new Map<string, number>();
-  readonly pending = new Map<number, { row: PendingRow; bucket: number }>();
+  readonly pending = new Map<number, { row: PendingRow; bucket: number; state: number }>();
+  readonly blocked: FakeBlocked;
   readonly events = new Map<string, StoredEvent>();
   readonly deletes: { relay: string; ids: string[] }[] = [];
   readonly calls: { relay: string; call: StoreCall }[] = [];
@@ -35,6 +37,7 @@ export class FakeDatabase {
   constructor(clock: Clock, buckets = 8, atOnce = false) {
     this.#clock = clock;
     this.#atOnce = atOnce;
+    this.blocked = new FakeBlocked(this, clock);
     this.leases = Array.from({ length: buckets }, (_, bucket) => ({ bucket, owner: null, epoch: 0, expiresMs: 0 }));
   }
 
@@ -48,7 +51,7 @@ export class FakeDatabase {
       id: String(id),
       commit: () => {
         const row = { id: String(id), day: '2026-01-01', keyHash: String(key) };
-        this.pending.set(id, { row, bucket: key % this.leases.length });
+        this.pending.set(id, { row, bucket: key % this.leases.length, state: 0 });
         this.events.set(row.id, {
           id: row.id,
           eventId: `00000000-0000-7000-8000-${String(id).padStart(12, '0')}`,
@@ -78,6 +81,7 @@ export class FakeDatabase {
   store(relay: string): SourceStore {
     const call = <T>(name: StoreCall, work: () => T): Promise<T> => this.#call(relay, name, work);
     return {
+      ...this.blocked.store(call),
       readLeases: () =>
         call('readLeases', () => ({
           leases: this.leases.map(
@@ -118,7 +122,12 @@ export class FakeDatabase {
           lease.expiresMs = this.#clock.monotonicMs();
         }),
       leave: (member) => call('leave', () => void this.members.delete(member)),
-      readHead: (bucket, limit) => call('readHead', () => this.#rows(bucket).slice(0, limit)),
+      readHead: (bucket, limit, withoutKeys) =>
+        call('readHead', () =>
+          this.#rows(bucket)
+            .filter(({ keyHash }) => !withoutKeys.includes(keyHash))
+            .slice(0, limit),
+        ),
       fetch: (rows) => call('fetch', () => rows.flatMap(({ id }) => this.events.get(id) ?? []).reverse()),
       readFirst: (asks) =>
         call('readFirst', () =>
@@ -141,13 +150,21 @@ export class FakeDatabase {
         }),
       bucketsWithWork: () =>
         call('bucketsWithWork', () =>
-          this.leases.map(({ bucket }) => bucket).filter((bucket) => this.#rows(bucket).length > 0),
+          this.leases
+            .map(({ bucket }) => bucket)
+            .filter(
+              (bucket) =>
+                this.#rows(bucket).length > 0 ||
+                [...this.blocked.keys.values()].some((key) => key.bucket === bucket && key.request !== null),
+            ),
         ),
       readBacklog: () =>
         call('readBacklog', () => ({
-          pending: this.pending.size,
-          blocked: 0,
-          dead: 0,
+          pending: this.#count(0),
+          blocked: this.#count(1),
+          dead: this.#count(2),
+          blockedKeys: [...this.blocked.keys.values()].filter(({ key }) => key.state !== 'dead').length,
+          deadKeys: [...this.blocked.keys.values()].filter(({ key }) => key.state === 'dead').length,
           more: false,
           oldestMs: new Map(
             this.leases.flatMap(({ bucket }) => {
@@ -162,9 +179,13 @@ export class FakeDatabase {
     };
   }
 
+  #count(state: number): number {
+    return [...this.pending.values()].filter((row) => row.state === state).length;
+  }
+
   #rows(bucket: number): PendingRow[] {
     return [...this.pending]
-      .filter(([, entry]) => entry.bucket === bucket)
+      .filter(([, entry]) => entry.bucket === bucket && entry.state === 0)
       .sort(([a], [b]) => a - b)
       .map(([, entry]) => entry.row);
   }

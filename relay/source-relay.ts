@@ -1,37 +1,20 @@
-import type { Logger } from '../kafka/port.ts';
 import { type BackoffSettings, backoffMs } from './batch/holds.ts';
-import { type Clock, Wake, within } from './clock.ts';
-import { BucketLoop, type BucketLoopSettings, type TogetherStatements } from './delivery/bucket-loop.ts';
+import { Wake, within } from './clock.ts';
+import { BucketLoop } from './delivery/bucket-loop.ts';
+import type { TogetherStatements } from './delivery/bucket-options.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import { Poller } from './delivery/poller.ts';
 import { Together } from './delivery/together.ts';
 import { Elector } from './lease/elector.ts';
 import type { LeaseTable, Term } from './lease/types.ts';
 import { abandonedBuckets, unownedSince } from './lease/unowned.ts';
-import type { RelayMetrics } from './metrics.ts';
 import { RelayConfigError } from './options.ts';
 import { bucketStatuses, countsOf, keyStatuses, newest, noteOf, oldestMs, setGauges } from './report.ts';
-import type { Backlog, SourceStore, StoredEvent } from './sources/store.ts';
+import type { SourceRelayOptions } from './source-options.ts';
+import type { Backlog } from './sources/store.ts';
 import type { ErrorNote, KeyStatus, SourceState, SourceStatus } from './status.ts';
 
-export interface SourceRelayOptions {
-  name: string;
-  me: string;
-  topics: readonly string[];
-  route(event: StoredEvent): { topic: string; partition: number };
-  /** Resolves where all topics are as expected; throws `RelayConfigError` where they are not, else what went wrong. */
-  checkTopics(): Promise<void>;
-  buckets: number;
-  leaseMs: number;
-  shortestPollMs: number;
-  longestPollMs: number;
-  loop: BucketLoopSettings;
-  store: SourceStore;
-  delivery(bucket: number, incarnation: () => string): Delivery;
-  clock: Clock;
-  log: Logger;
-  metrics: RelayMetrics;
-}
+export type { SourceRelayOptions } from './source-options.ts';
 
 const prepareRetry: BackoffSettings = { firstMs: 250, longestMs: 2_000 };
 const refusedPauseMs = 10_000;

@@ -14,7 +14,7 @@ import {
 } from './store.ts';
 
 const stateNumbers = { blocked: 1, dead: 2, unblocking: 3 } as const satisfies Record<BlockedState, number>;
-const stateNames = { 1: 'blocked', 2: 'dead', 3: 'unblocking' } as const;
+export const stateNames = { 1: 'blocked', 2: 'dead', 3: 'unblocking' } as const;
 /** Widths of the columns. */
 const textLimit = 2_000;
 const codeLimit = 64;

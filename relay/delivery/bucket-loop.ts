@@ -1,55 +1,16 @@
-import type { Logger } from '../../kafka/port.ts';
 import { choose, expectsFew, fewRows, headLimit } from '../batch/choose.ts';
-import { type BackoffSettings, backoffMs, Holds } from '../batch/holds.ts';
+import { backoffMs, Holds } from '../batch/holds.ts';
 import { InFlight } from '../batch/in-flight.ts';
 import { pack, partitionCause, type Routed } from '../batch/pack.ts';
 import type { Failure } from '../batch/settle.ts';
-import { nextBatchRows, type SizeSettings } from '../batch/size.ts';
-import type { BlockedSettings } from '../blocked/decide.ts';
+import { nextBatchRows } from '../batch/size.ts';
 import { BlockedKeys } from '../blocked/keys.ts';
-import type { BlockedKey, BlockedStore } from '../blocked/store.ts';
-import { type Clock, pause, Wake } from '../clock.ts';
+import { pause, Wake } from '../clock.ts';
 import type { Term } from '../lease/types.ts';
-import type { RelayMetrics } from '../metrics.ts';
-import type { OutboxStore, PendingRow, RowsOfBucket, StoredEvent, UnsentEvent } from '../sources/store.ts';
-import type { Delivery } from './delivery.ts';
-import type { Together } from './together.ts';
+import type { PendingRow } from '../sources/store.ts';
+import type { BucketLoopOptions, BucketLoopStatus, BucketState } from './bucket-options.ts';
 
-export interface BucketLoopSettings extends SizeSettings {
-  /** Thin rows that one read of the head takes at most. */
-  headRows: number;
-  /** Pauses after a failure of Kafka, and of the database. */
-  retry: BackoffSettings;
-  /** What becomes of keys whose events fail for their own sake. */
-  blocked: BlockedSettings;
-}
-
-export interface BucketLoopOptions {
-  source: string;
-  /** The name in the lease. */
-  me: string;
-  term: Term;
-  store: Pick<OutboxStore, 'readHead' | 'fetch' | 'delete'> & BlockedStore;
-  /** Small reads and deletes of all of the source's buckets. */
-  together: TogetherStatements;
-  delivery: Delivery;
-  route(event: StoredEvent): { topic: string; partition: number };
-  settings: BucketLoopSettings;
-  clock: Clock;
-  log: Logger;
-  metrics: RelayMetrics;
-  /** A batch was acknowledged, wholly or in part: there may be more soon. */
-  onActivity(): void;
-  /** Ms to add to this process's time of day to get the database's. */
-  databaseOffsetMs(): number;
-}
-
-export interface TogetherStatements {
-  readFirst: Together<{ bucket: number; limit: number }, readonly UnsentEvent[]>;
-  delete: Together<RowsOfBucket, void>;
-}
-
-export type BucketState = 'sending' | 'idle' | 'waiting to retry' | 'lease in doubt' | 'stopped';
+export type { BucketLoopOptions, BucketLoopSettings, BucketState } from './bucket-options.ts';
 
 /** How often a loop whose lease is in doubt looks at its belief again; costs no statement. */
 const doubtPauseMs = 25;
@@ -98,12 +59,7 @@ export class BucketLoop {
     return this.#options.term;
   }
 
-  get status(): {
-    state: BucketState;
-    heldKeys: number;
-    blockedKeys: BlockedKey[];
-    lastError: { message: string; code: string; atMs: number } | null;
-  } {
+  get status(): BucketLoopStatus {
     const blockedKeys = this.#blocked.list();
     return { state: this.#state, heldKeys: this.#holds.keys, blockedKeys, lastError: this.#lastError };
   }

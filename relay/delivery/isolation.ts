@@ -60,7 +60,7 @@ export class Isolation {
     }
     this.#mostPartitions = Number.POSITIVE_INFINITY;
     this.#mostEvents = Number.POSITIVE_INFINITY;
-    if (isRefusal(error)) return [this.#refuse(sent[0]!, error)];
+    if (isRefusal(error)) return [this.#refuse(sent, error)];
     return [failureOf([...partitions][0]!, error, false, sent)];
   }
 
@@ -68,7 +68,8 @@ export class Isolation {
     const failures: Failure[] = [];
     for (const { topic, partition, error: why, refused = [] } of error.failed) {
       const events = refused.flatMap((place) => sent[place] ?? []);
-      for (const one of events) failures.push(this.#refuse(one, why));
+      for (const ofKey of Map.groupBy(events, ({ row }) => row.keyHash).values())
+        failures.push(this.#refuse(ofKey, why));
       if (refused.length > 0) continue;
       const inPartition = sent.filter((one) => one.topic === topic && one.partition === partition);
       if (inPartition.length > 0) {
@@ -78,9 +79,10 @@ export class Isolation {
     return failures;
   }
 
-  #refuse(routed: Routed, error: KafkaError): Failure {
-    this.#refused.add(routed.row.id);
-    return failureOf(keyCause(routed.row.keyHash), error, true, [routed]);
+  /** Events of one key: one failure, and so one attempt. */
+  #refuse(ofKey: readonly Routed[], error: KafkaError): Failure {
+    for (const { row } of ofKey) this.#refused.add(row.id);
+    return failureOf(keyCause(ofKey[0]!.row.keyHash), error, true, ofKey);
   }
 
   /** A refused event that is the first of its key here: what is before it in the order was sent. */

@@ -1,0 +1,25 @@
+import type { Logger } from '../kafka/port.ts';
+import type { Clock } from './clock.ts';
+import type { BucketLoopSettings } from './delivery/bucket-options.ts';
+import type { Delivery } from './delivery/delivery.ts';
+import type { RelayMetrics } from './metrics.ts';
+import type { SourceStore, StoredEvent } from './sources/store.ts';
+
+export interface SourceRelayOptions {
+  name: string;
+  me: string;
+  topics: readonly string[];
+  route(event: StoredEvent): { topic: string; partition: number };
+  /** Resolves where all topics are as expected; throws `RelayConfigError` where they are not, else what went wrong. */
+  checkTopics(): Promise<void>;
+  buckets: number;
+  leaseMs: number;
+  shortestPollMs: number;
+  longestPollMs: number;
+  loop: BucketLoopSettings;
+  store: SourceStore;
+  delivery(bucket: number, incarnation: () => string): Delivery;
+  clock: Clock;
+  log: Logger;
+  metrics: RelayMetrics;
+}

@@ -198,6 +198,11 @@ describe('the checker', () => {
       replaced(relay('mark', 'relay-2', 2, 'a1', 'a2'), relay('mark', 'relay-1', 1, 'a1', 'a2')),
     ],
     [
+      'marks are acknowledged',
+      'the database saw a row deleted before its event was in the topic',
+      replaced(stored(2, 1), relay('deleted', 'relay-1', 1, 'a2'), stored(2, 1)),
+    ],
+    [
       'offsets are safe',
       'an offset was stored before the effects',
       replaced(decided('applied', 1), offset(1), decided('applied', 1)),
@@ -241,6 +246,11 @@ describe('the checker', () => {
       [fence(1), fence(2), ...replaced(stored(1, 2), inTerm(1, stored(1, 2)))],
     ],
     ['one holder', 'one term with two holders', replaced(elected('relay-2', 2), elected('relay-2', 1))],
+    [
+      'one holder',
+      'a bucket was taken before the lease was over',
+      replaced(elected('relay-2', 2), { ...elected('relay-2', 2), early: true } as Happening),
+    ],
     ['one holder', 'a term that went back', [elected('relay-1', 5), ...good]],
     ['one holder', 'a former holder sends', [...good, relay('send', 'relay-1', 1, 'a1')]],
     ['one holder', 'somebody sends who was never elected', [relay('send', 'relay-3', 1, 'a1'), ...good]],

@@ -78,7 +78,8 @@ function inWords(each: Happening, { aggregate }: Violation, events: ReturnType<t
       return `${named(each.event)} is stored at ${each.partition}/${each.offset}${each.foreign ? ', out of turn' : ''}`;
     case 'relay':
       if (each.op === 'elected') return `${each.process} has bucket ${each.bucket} in term ${each.epoch}`;
-      if (each.op === 'mark') return `${each.process} deletes the rows of ${several(each.events)}`;
+      if (each.op === 'mark' || each.op === 'deleted')
+        return `${each.process} deletes the rows of ${several(each.events)}`;
       return `${each.process} ${each.op === 'send' ? 'sends' : 'has an acknowledgement for'} ${several(each.events)}`;
     default:
       return consumerInWords(each, named);

@@ -15,18 +15,17 @@ export function topic(history: readonly Happening[], { ledger }: FinalState, onc
         found.push({ invariant: 'no phantom', detail: `${event} is in the topic and was never committed`, aggregate });
       }
       if (each.foreign) continue;
+      const again = stored.has(event);
+      stored.add(event);
       const before = last.get(aggregate) ?? 0;
       if (version > before + 1) {
         const detail = `version ${version} of ${aggregate} came into the topic after version ${before}`;
         found.push({ invariant: 'order in the topic', detail, aggregate });
       }
       if (version > before) last.set(aggregate, version);
-      if (!onceInTopic) continue;
-      if (stored.has(event)) {
-        const detail = `version ${version} of ${aggregate} (${event}) is in the topic twice`;
-        found.push({ invariant: 'once in the topic', detail, aggregate });
-      }
-      stored.add(event);
+      if (!onceInTopic || !again) continue;
+      const detail = `version ${version} of ${aggregate} (${event}) is in the topic twice`;
+      found.push({ invariant: 'once in the topic', detail, aggregate });
     } else if (each.kind === 'relay' && each.op === 'send') {
       for (const event of each.events) {
         if (committed.has(event)) continue;
@@ -42,6 +41,12 @@ export function topic(history: readonly Happening[], { ledger }: FinalState, onc
       for (const event of each.events) {
         if (events?.has(event)) continue;
         const detail = `${each.process} deleted ${event} without an acknowledgement for it`;
+        found.push({ invariant: 'marks are acknowledged', detail, bucket: each.bucket });
+      }
+    } else if (each.kind === 'relay' && each.op === 'deleted') {
+      for (const event of each.events) {
+        if (stored.has(event)) continue;
+        const detail = `${each.process} deleted ${event} before it was in the topic`;
         found.push({ invariant: 'marks are acknowledged', detail, bucket: each.bucket });
       }
     }
@@ -73,6 +78,9 @@ export function terms(history: readonly Happening[]): Violation[] {
           bad(
             `${process} was elected for bucket ${bucket} in term ${epoch} after ${known.process} in term ${known.epoch}`,
           );
+        }
+        if (each.early) {
+          bad(`${process} was elected for bucket ${bucket} in term ${epoch} while the term before was not over`);
         }
         current.set(name, { epoch, process });
       } else if (!known || known.epoch !== epoch || known.process !== process) {

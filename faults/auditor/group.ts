@@ -1,0 +1,2 @@
+/** The auditor's consumer group in Kafka. */
+export const auditorGroup = 'faults.auditor';

@@ -1,0 +1,124 @@
+import { Random } from '../sim/random.ts';
+import type { KindName } from './kinds/titles.ts';
+
+export type Mode = 'full' | 'short' | 'soak';
+
+/** One slot: a fault, or two at the same time, then as long as it takes to recover. */
+export interface Slot {
+  number: number;
+  kinds: readonly KindName[];
+  repeats: number;
+  /** Of the chances within the fault. */
+  seed: number;
+}
+
+/** One board, from its start to its checked end. */
+export interface Stage {
+  kafkaNodes: 1 | 3;
+  baselineMs: number;
+  slots: readonly Slot[];
+}
+
+export interface Plan {
+  mode: Mode;
+  seed: number;
+  callsPerSecond: number;
+  stages: readonly Stage[];
+  /** The run is empty with fewer changes that clients know of. */
+  minimumOk: number;
+  maximumInfoShare: number;
+}
+
+/** A rate at which the board keeps up on two cores that others use as well. */
+const callsPerSecond = 20;
+/** So many at least in a full run: the longest of them counts. */
+export const relayKills = 10;
+
+/** Faults that can happen alone and, by twos, at the same time: what one of them breaks the other does not wait for. */
+const basic: readonly KindName[] = [
+  'relay-killed',
+  'relay-stopped',
+  'answers-lost',
+  'consumer-killed',
+  'consumer-stopped',
+  'database-reset',
+  'broker-killed',
+  'redis-emptied',
+  'edge-killed',
+];
+const pairs: readonly (readonly [KindName, KindName])[] = [
+  ['relay-stopped', 'redis-emptied'],
+  ['relay-stopped', 'edge-killed'],
+  ['broker-killed', 'edge-killed'],
+  ['broker-killed', 'redis-emptied'],
+  ['answers-lost', 'edge-killed'],
+  ['answers-lost', 'redis-emptied'],
+  ['database-reset', 'redis-emptied'],
+  ['consumer-stopped', 'edge-killed'],
+];
+const short: readonly KindName[] = [
+  'relay-killed',
+  'relay-stopped',
+  'answers-lost',
+  'consumer-killed',
+  'database-reset',
+  'broker-killed',
+  'redis-emptied',
+  'edge-killed',
+];
+
+/** What a seed decides: the order of the faults, what is broken, and for how long. Pure. */
+export function planOf(mode: Mode, seed: number): Plan {
+  const random = new Random(seed);
+  const common = { mode, seed, callsPerSecond, maximumInfoShare: 0.05 };
+  if (mode === 'short') {
+    const slots = numbered(random, [...shuffled(random, short).map(alone), alone('rolling-restart')], () => 1);
+    return { ...common, stages: [{ kafkaNodes: 1, baselineMs: 12_000, slots }], minimumOk: 1_500 };
+  }
+  const three: Stage = {
+    kafkaNodes: 3,
+    baselineMs: 30_000,
+    slots: numbered(random, [alone('one-of-three'), alone('two-of-three'), alone('rolling-restart')], () => 1),
+  };
+  if (mode === 'soak') {
+    const chosen = Array.from({ length: 6 }, () => (random.chance(0.3) ? random.pick(pairs) : [random.pick(basic)]));
+    const one: Stage = { kafkaNodes: 1, baselineMs: 30_000, slots: numbered(random, chosen, repeatsOf) };
+    return { ...common, stages: random.chance(0.25) ? [three] : [one], minimumOk: 1_000 };
+  }
+  const rounds = [0, 1].flatMap(() => [
+    ...shuffled(random, [...basic.map(alone), random.pick(pairs)]),
+    alone('rolling-restart'),
+  ]);
+  const one: Stage = { kafkaNodes: 1, baselineMs: 60_000, slots: numbered(random, rounds, repeatsOf) };
+  return { ...common, stages: [one, three], minimumOk: 10_000 };
+}
+
+function alone(kind: KindName): readonly KindName[] {
+  return [kind];
+}
+
+function repeatsOf(kinds: readonly KindName[]): number {
+  if (kinds.length > 1) return 1;
+  if (kinds[0] === 'relay-killed') return relayKills / 2;
+  return kinds[0] === 'consumer-killed' || kinds[0] === 'edge-killed' ? 2 : 1;
+}
+
+function numbered(
+  random: Random,
+  all: readonly (readonly KindName[])[],
+  repeats: (kinds: readonly KindName[]) => number,
+): Slot[] {
+  return all.map((kinds, index) => ({
+    number: index + 1,
+    kinds,
+    repeats: repeats(kinds),
+    seed: random.whole(1, 1_000_000_000),
+  }));
+}
+
+function shuffled<Item>(random: Random, items: readonly Item[]): Item[] {
+  return items
+    .map((item) => ({ item, at: random.next() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+}

@@ -1,0 +1,114 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { boardSources } from '../events/board.ts';
+import { effectCounts } from './figures/effects.ts';
+import { limitsOf, type Measured, timesOf } from './figures/moments.ts';
+import type { RunResult, SlotResult, StageResult } from './figures/result.ts';
+import { boundsOf, impactOf, seriesOf } from './figures/series.ts';
+import { isChange } from './load/calls.ts';
+import { type Plan, relayKills } from './plan.ts';
+import { markdownOf } from './report/markdown.ts';
+import { pageOf } from './report/page.ts';
+import { runStage, type StageRun } from './stage.ts';
+import { consumers, finalStateOf, historyOf } from './verify/histories.ts';
+import { verify } from './verify/verify.ts';
+
+const stepMs = 250;
+const leaseMs = 5_000;
+
+/** Runs a plan, checks what is left, and writes histories and reports into a folder. */
+export async function run(plan: Plan, folder: string, say: (text: string) => void): Promise<RunResult> {
+  const beganMs = Date.now();
+  mkdirSync(folder, { recursive: true });
+  const stages: StageResult[] = [];
+  const measured: Measured[] = [];
+  const counts = { ok: 0, failed: 0, unknown: 0 };
+  for (const [index, stage] of plan.stages.entries()) {
+    const { seed, callsPerSecond } = plan;
+    const stageFolder = join(folder, `board-${index + 1}`);
+    const done = await runStage({ stage, seed: seed * 10 + index, callsPerSecond, folder: stageFolder, say });
+    say('checking');
+    const events = timesOf(done.evidence.observed, consumers);
+    measured.push({ moments: done.moments, events, leases: done.evidence.observed.leases });
+    stages.push(stageResult(done, events));
+    for (const call of done.calls) {
+      if (!isChange(call)) continue;
+      counts[call.outcome === 'ok' ? 'ok' : call.outcome === 'fail' ? 'failed' : 'unknown']++;
+    }
+    writeHistories(done, stageFolder);
+  }
+  const { mode, seed, callsPerSecond, minimumOk, maximumInfoShare } = plan;
+  const result: RunResult = {
+    plan: { mode, seed, callsPerSecond, minimumOk, maximumInfoShare },
+    tookMs: Date.now() - beganMs,
+    machine: `${cpus().length} cores (${process.platform} ${process.arch})`,
+    ...counts,
+    stages,
+    limits: limitsOf(measured, { leaseMs, relayKills: mode === 'full' ? relayKills : 1 }),
+  };
+  writeFileSync(join(folder, 'report.md'), markdownOf(result));
+  writeFileSync(join(folder, 'report.html'), pageOf(result));
+  return result;
+}
+
+function stageResult(done: StageRun, events: Measured['events']): StageResult {
+  const { evidence, slots, calls } = done;
+  const times = calls.map(({ answeredMs, outcome }) => ({ answeredMs, ok: outcome === 'ok' }));
+  const samples = seriesOf(events, times, { fromMs: done.startedMs, toMs: done.endedMs, stepMs });
+  const baseline = samples.filter(({ atMs }) => atMs <= done.baselineEndMs);
+  const bounds = boundsOf(baseline);
+  const spans = slots.map(({ startedMs, endedMs }, index) => ({
+    fromMs: startedMs,
+    toMs: slots[index + 1]?.startedMs ?? endedMs,
+  }));
+  const effects = effectCounts(evidence.observed, 'auditor', spans);
+  const waits = events
+    .filter(({ committedMs }) => committedMs >= done.startedMs && committedMs < done.baselineEndMs)
+    .map(({ committedMs, appliedMs }) => (appliedMs ?? Number.POSITIVE_INFINITY) - committedMs)
+    .sort((a, b) => a - b);
+  return {
+    kafkaNodes: done.stage.kafkaNodes,
+    startedMs: done.startedMs,
+    slots: slots.map(({ slot, ...run }, index): SlotResult => {
+      const inSlot = calls.filter(({ invokedMs }) => invokedMs >= run.startedMs && invokedMs < run.endedMs);
+      const count = (outcome: string) => inSlot.filter((call) => call.outcome === outcome).length;
+      return {
+        ...run,
+        number: slot.number,
+        ...impactOf(samples, bounds, { fromMs: run.startedMs, toMs: run.endedMs }),
+        ...effects[index]!,
+        ok: count('ok'),
+        failed: count('fail'),
+        unknown: count('info'),
+        noFailureAllowed: slot.kinds.length === 1 && slot.kinds[0] === 'rolling-restart',
+      };
+    }),
+    samples,
+    findings: verify(evidence),
+    baseline: {
+      okPerSecond: baseline.reduce((sum, { okPerSecond }) => sum + okPerSecond, 0) / Math.max(1, baseline.length),
+      shownMs: waits[Math.floor(waits.length / 2)] ?? 0,
+      lag: Math.max(0, ...baseline.map(({ lag }) => lag)),
+    },
+    skippedCalls: done.skippedCalls,
+  };
+}
+
+/** A line for each happening, by process, as the checker had them; and what was left. */
+function writeHistories({ evidence }: StageRun, folder: string): void {
+  for (const consumer of consumers) {
+    for (const source of boardSources) {
+      const files = new Map<string, string[]>();
+      for (const happening of historyOf(evidence, source, consumer)) {
+        const lines = files.get(happening.process) ?? [];
+        files.set(happening.process, lines);
+        lines.push(JSON.stringify(happening));
+      }
+      const place = join(folder, 'checked', consumer, source);
+      mkdirSync(place, { recursive: true });
+      for (const [process, lines] of files) writeFileSync(join(place, `${process}.jsonl`), `${lines.join('\n')}\n`);
+      writeFileSync(join(place, 'final.json'), JSON.stringify(finalStateOf(evidence, source, consumer)));
+    }
+  }
+}

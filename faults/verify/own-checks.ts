@@ -1,0 +1,47 @@
+import { type CallRecord, fingerprintOfCall, isChange } from '../load/calls.ts';
+import type { Observed } from '../truth/read.ts';
+import { eventsByFingerprint } from './histories.ts';
+
+/** A thing that may not be, beside the checker's invariants: what only a whole board has. */
+export interface Finding {
+  what: string;
+  detail: string;
+}
+
+/**
+ * Changes and events of the producers, compared with what clients were told: each change of a domain table has its event and
+ * each event its change; no call took effect twice; a token names the version that its call has made. Pure.
+ */
+export function checkProducers(observed: Observed, calls: readonly CallRecord[]): Finding[] {
+  const found: Finding[] = [];
+  const events = new Map<string, number>();
+  for (const { source, aggregate } of observed.ledger) {
+    const key = `${source} ${aggregate}`;
+    events.set(key, (events.get(key) ?? 0) + 1);
+  }
+  for (const key of new Set([...events.keys(), ...observed.domainChanges.keys()])) {
+    const [made, changed] = [events.get(key) ?? 0, observed.domainChanges.get(key) ?? 0];
+    if (made === changed) continue;
+    found.push({ what: 'one event for each change', detail: `${key} has ${changed} changes and ${made} events` });
+  }
+  const byFingerprint = eventsByFingerprint(observed.ledger);
+  for (const call of calls) {
+    if (!isChange(call)) continue;
+    const made = byFingerprint.get(fingerprintOfCall(call)) ?? [];
+    if (made.length > 1) {
+      found.push({
+        what: 'a call takes effect once',
+        detail: `call ${call.number} (${call.kind}) made ${made.length} events`,
+      });
+    }
+    if (call.outcome !== 'ok') continue;
+    const event = made[0];
+    if (event === undefined) {
+      found.push({ what: 'ok is committed', detail: `call ${call.number} (${call.kind}) was answered ${call.answer}` });
+    } else if (!call.token.some((line) => String(line) === String([event.source, event.aggregate, event.version]))) {
+      const detail = `call ${call.number} made version ${event.version} of ${event.source} ${event.aggregate}; its token has ${JSON.stringify(call.token)}`;
+      found.push({ what: 'the token names the version', detail });
+    }
+  }
+  return found;
+}

@@ -68,6 +68,8 @@ export interface Observed {
   effects: EffectEntry[];
   /** Changes of the producers' own tables, by "source article". */
   domainChanges: Map<string, number>;
+  /** Views by article, added up from the flushes. */
+  flushedViews: Map<string, number>;
   unsent: { source: string; outboxId: string }[];
   parked: { consumer: string; source: string; aggregate: string; version: number }[];
   totals: { source: string; aggregate: string; version: number; applied: number; sum: number }[];
@@ -86,6 +88,9 @@ export async function observe(world: World): Promise<Observed> {
   );
   const changes = await truth.rows<Row>(
     `SELECT source, article_id, COUNT(*) AS n FROM ${truth.table('domain_change')} GROUP BY source, article_id`,
+  );
+  const flushes = await truth.rows<Row>(
+    `SELECT article_id, SUM(views) AS n FROM ${of('view')}.view_flush GROUP BY article_id`,
   );
   const unsent = (
     await Promise.all(
@@ -147,6 +152,7 @@ export async function observe(world: World): Promise<Observed> {
       version: Number(row.version),
     })),
     domainChanges: new Map(changes.map(({ source, article_id, n }) => [`${source} ${article_id}`, Number(n)])),
+    flushedViews: new Map(flushes.map(({ article_id, n }) => [String(article_id), Number(n)])),
     unsent,
     parked: (await Promise.all(consumersOf(world).map((consumer) => readParked(world, consumer)))).flat(),
     totals: totals.map((row) => ({

@@ -1,5 +1,5 @@
 import { type CallRecord, fingerprintOfCall, isChange } from '../load/calls.ts';
-import type { Observed } from '../truth/read.ts';
+import type { LedgerEntry, Observed } from '../truth/read.ts';
 import { eventsByFingerprint } from './histories.ts';
 
 /** A thing that may not be, beside the checker's invariants: what only a whole board has. */
@@ -16,6 +16,7 @@ export function checkProducers(observed: Observed, calls: readonly CallRecord[])
   const found: Finding[] = [];
   const events = new Map<string, number>();
   for (const { source, aggregate } of observed.ledger) {
+    if (source === 'view') continue;
     const key = `${source} ${aggregate}`;
     events.set(key, (events.get(key) ?? 0) + 1);
   }
@@ -24,6 +25,7 @@ export function checkProducers(observed: Observed, calls: readonly CallRecord[])
     if (made === changed) continue;
     found.push({ what: 'one event for each change', detail: `${key} has ${changed} changes and ${made} events` });
   }
+  found.push(...checkViews(observed));
   const byFingerprint = eventsByFingerprint(observed.ledger);
   for (const call of calls) {
     if (!isChange(call)) continue;
@@ -44,4 +46,21 @@ export function checkProducers(observed: Observed, calls: readonly CallRecord[])
     }
   }
   return found;
+}
+
+/** The newest event of an article's views says what all flushes add up to. */
+function checkViews({ ledger, flushedViews }: Observed): Finding[] {
+  const newest = new Map<string, LedgerEntry>();
+  for (const entry of ledger) {
+    if (entry.source !== 'view' || (newest.get(entry.aggregate)?.version ?? 0) > entry.version) continue;
+    newest.set(entry.aggregate, entry);
+  }
+  return [...new Set([...newest.keys(), ...flushedViews.keys()])].flatMap((article) => {
+    const said = Number(newest.get(article)?.payload.articleViewCount ?? 0);
+    const counted = flushedViews.get(article) ?? 0;
+    if (said === counted) return [];
+    return [
+      { what: 'views add up', detail: `article ${article} has ${counted} flushed views; its event says ${said}` },
+    ];
+  });
 }

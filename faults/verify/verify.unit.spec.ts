@@ -88,6 +88,7 @@ const observed: Observed = {
     })),
   ),
   domainChanges: new Map([['like 9', 2]]),
+  flushedViews: new Map(),
   unsent: [],
   parked: [],
   totals: [{ source: 'like', aggregate: '9', version: 2, applied: 2, sum: 3 }],
@@ -168,6 +169,7 @@ describe('what a real board leaves behind', () => {
     ['an event that still waits', 'progress', seen({ unsent: [{ source: 'like', outboxId: '2' }] })],
     ['a change without an event', 'one event for each change', seen({ domainChanges: new Map([['like 9', 3]]) })],
     ['an event without a change', 'one event for each change', seen({ domainChanges: new Map([['like 9', 1]]) })],
+    ['views without an event', 'views add up', seen({ flushedViews: new Map([['9', 4]]) })],
     ['an ok that is not committed', 'ok is committed', { ...good, calls: [call(1), call(2), call(3)] }],
     ['a refusal that was committed', 'known outcome', { ...good, calls: [call(1), call(2, { outcome: 'fail' })] }],
     [

@@ -23,7 +23,7 @@ describe('the plan of a fault run', () => {
     },
   );
 
-  it('has one broker first, then three, in a full run, with a pair of faults in each round', () => {
+  it('has one broker first, then three, in a full run, with two pairs of faults among them', () => {
     const { stages, minimumOk } = planOf('full', 5);
     expect(stages.map(({ kafkaNodes }) => kafkaNodes)).toEqual([1, 3]);
     expect(stages[0]!.slots.filter(({ kinds }) => kinds.length === 2)).toHaveLength(2);

@@ -6,7 +6,7 @@ import { effectCounts } from './figures/effects.ts';
 import { limitsOf, type Measured, timesOf } from './figures/moments.ts';
 import type { RunResult, SlotResult, StageResult } from './figures/result.ts';
 import { boundsOf, impactOf, seriesOf } from './figures/series.ts';
-import { isChange } from './load/calls.ts';
+import { hasFailed, isChange } from './load/calls.ts';
 import { type Plan, relayKills } from './plan.ts';
 import { markdownOf } from './report/markdown.ts';
 import { pageOf } from './report/page.ts';
@@ -34,7 +34,8 @@ export async function run(plan: Plan, folder: string, say: (text: string) => voi
     stages.push(stageResult(done, events));
     for (const call of done.calls) {
       if (!isChange(call)) continue;
-      counts[call.outcome === 'ok' ? 'ok' : call.outcome === 'fail' ? 'failed' : 'unknown']++;
+      if (call.outcome === 'ok') counts.ok++;
+      else if (hasFailed(call)) counts[call.outcome === 'info' ? 'unknown' : 'failed']++;
     }
     writeHistories(done, stageFolder);
   }
@@ -54,7 +55,11 @@ export async function run(plan: Plan, folder: string, say: (text: string) => voi
 
 function stageResult(done: StageRun, events: Measured['events']): StageResult {
   const { evidence, slots, calls } = done;
-  const times = calls.map(({ answeredMs, outcome }) => ({ answeredMs, ok: outcome === 'ok' }));
+  const times = calls.map((call) => ({
+    answeredMs: call.answeredMs,
+    ok: call.outcome === 'ok',
+    failed: hasFailed(call),
+  }));
   const samples = seriesOf(events, times, { fromMs: done.startedMs, toMs: done.endedMs, stepMs });
   const baseline = samples.filter(({ atMs }) => atMs <= done.baselineEndMs);
   const bounds = boundsOf(baseline);
@@ -72,15 +77,16 @@ function stageResult(done: StageRun, events: Measured['events']): StageResult {
     startedMs: done.startedMs,
     slots: slots.map(({ slot, ...run }, index): SlotResult => {
       const inSlot = calls.filter(({ invokedMs }) => invokedMs >= run.startedMs && invokedMs < run.endedMs);
-      const count = (outcome: string) => inSlot.filter((call) => call.outcome === outcome).length;
+      const failed = inSlot.filter(hasFailed);
+      const unknown = failed.filter(({ outcome }) => outcome === 'info').length;
       return {
         ...run,
         number: slot.number,
         ...impactOf(samples, bounds, { fromMs: run.startedMs, toMs: run.endedMs }),
         ...effects[index]!,
-        ok: count('ok'),
-        failed: count('fail'),
-        unknown: count('info'),
+        ok: inSlot.length - failed.length,
+        failed: failed.length - unknown,
+        unknown,
         noFailureAllowed: slot.kinds.length === 1 && slot.kinds[0] === 'rolling-restart',
       };
     }),

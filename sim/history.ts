@@ -23,16 +23,14 @@ export interface ClientHappening {
   version?: number;
 }
 
-/** `source`: where several share the bucket numbers. */
-export type RelayHappening = {
-  source?: string;
-} & /** `early`: the term before was not over by the clock of the database that keeps them. */
-(
+/**
+ * `source`: where several share the bucket numbers. `early`: the term before was not over by the clock of the database that keeps
+ * them. `deleted`: a mark as the database saw it, where acknowledgements are not seen: then the events must be in the topic.
+ */
+export type RelayHappening = { source?: string } & (
   | { kind: 'relay'; op: 'elected'; bucket: number; epoch: number; early?: boolean }
   | { kind: 'relay'; op: 'send' | 'ack'; bucket: number; epoch: number; events: readonly string[] }
-  | { kind: 'relay'; op: 'mark'; bucket: number; events: readonly string[] }
-  /** A mark as the database saw it, where acknowledgements are not seen: then the events must be in the topic. */
-  | { kind: 'relay'; op: 'deleted'; bucket: number; events: readonly string[] }
+  | { kind: 'relay'; op: 'mark' | 'deleted'; bucket: number; events: readonly string[] }
 );
 
 /** From here on the broker has a newer term of this bucket: whatever an older one sends must be refused. */

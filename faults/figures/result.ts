@@ -14,7 +14,7 @@ export interface SlotResult extends Impact, EffectCounts {
   endedMs: number;
   hits: number;
   seen: string[];
-  /** Of the calls that were made in this slot. */
+  /** Calls that were made in this slot: answered, failed for sure, and without a known outcome. */
   ok: number;
   failed: number;
   unknown: number;

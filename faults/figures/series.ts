@@ -5,9 +5,11 @@ export interface EventTimes {
   appliedMs: number | null;
 }
 
+/** `failed`: neither done nor refused by a rule of the board. */
 export interface CallTime {
   answeredMs: number;
   ok: boolean;
+  failed: boolean;
 }
 
 /** One moment of a run. */
@@ -15,7 +17,7 @@ export interface Sample {
   atMs: number;
   /** Calls answered well in the step up to here, by second. */
   okPerSecond: number;
-  /** Calls answered otherwise in that step. */
+  /** Calls that failed in that step. */
   notOk: number;
   /** Events that are committed and not sent, and the age of the oldest. */
   backlog: number;
@@ -39,8 +41,8 @@ export function seriesOf(
   for (const call of calls) {
     const step = Math.ceil((call.answeredMs - fromMs) / stepMs) - 1;
     if (step < 0 || step >= steps) continue;
-    const counts = call.ok ? ok : notOk;
-    counts[step] = counts[step]! + 1;
+    if (call.ok) ok[step]!++;
+    if (call.failed) notOk[step]!++;
   }
   return Array.from({ length: steps }, (_, index) => ({
     atMs: fromMs + (index + 1) * stepMs,
@@ -77,6 +79,9 @@ function waiting(
   return answer;
 }
 
+/** On a machine that others use, pauses of this length are nobody's fault. */
+const floorMs = 2_000;
+
 /** What a healthy board stays within, learnt from its baseline. */
 export interface Bounds {
   oldestUnsentMs: number;
@@ -88,13 +93,18 @@ export function boundsOf(baseline: readonly Sample[]): Bounds {
   const highest = (of: (sample: Sample) => number) => quantile(baseline.map(of), 0.98);
   const mean = baseline.reduce((sum, { okPerSecond }) => sum + okPerSecond, 0) / Math.max(1, baseline.length);
   return {
-    oldestUnsentMs: 1.5 * highest(({ oldestUnsentMs }) => oldestUnsentMs) + 500,
-    oldestUnappliedMs: 1.5 * highest(({ oldestUnappliedMs }) => oldestUnappliedMs) + 500,
+    oldestUnsentMs: boundOf(highest(({ oldestUnsentMs }) => oldestUnsentMs)),
+    oldestUnappliedMs: boundOf(highest(({ oldestUnappliedMs }) => oldestUnappliedMs)),
     okPerSecond: mean / 3,
   };
 }
 
-function quantile(values: readonly number[], share: number): number {
+/** How long something may take that took at most so long in the baseline (all but two in a hundred). */
+export function boundOf(highestMs: number): number {
+  return Math.max(floorMs, 1.5 * highestMs + 500);
+}
+
+export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
 }

@@ -112,6 +112,11 @@ export function fingerprintOfEvent(type: string, payload: Readonly<Record<string
   }
 }
 
+/** Neither done nor refused by a rule of the board (as a like of an article that was just deleted). */
+export function hasFailed({ outcome, answer }: Pick<CallRecord, 'outcome' | 'answer'>): boolean {
+  return outcome === 'info' || (outcome === 'fail' && !/^4[0-9][0-9]/.test(answer));
+}
+
 const unknownOutcomes = new Set(['OUTCOME_UNKNOWN', 'REQUEST_TIMEOUT', 'INTERNAL']);
 
 /** What an answer says about the change. Only what the API promises is believed (README, "When something is wrong"). */

@@ -1,5 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Call, fingerprintOfCall, fingerprintOfEvent, isChange, outcomeOf, requestOf } from './calls.ts';
+import {
+  type Call,
+  fingerprintOfCall,
+  fingerprintOfEvent,
+  hasFailed,
+  isChange,
+  outcomeOf,
+  requestOf,
+} from './calls.ts';
 
 const call = (change: Partial<Call>): Call => ({ number: 5, kind: 'like', articleId: '9', userId: '77', ...change });
 
@@ -12,6 +20,13 @@ describe('calls of clients', () => {
     expect(outcomeOf(503, 'REQUEST_TIMEOUT')).toBe('info');
     expect(outcomeOf(503, undefined)).toBe('info');
     expect(outcomeOf(500, 'INTERNAL')).toBe('info');
+  });
+
+  it('have not failed where a rule of the board refuses them', () => {
+    expect(hasFailed({ outcome: 'fail', answer: '404 ARTICLE_NOT_FOUND' })).toBe(false);
+    expect(hasFailed({ outcome: 'fail', answer: '503 DATABASE_UNAVAILABLE' })).toBe(true);
+    expect(hasFailed({ outcome: 'fail', answer: 'ECONNREFUSED' })).toBe(true);
+    expect(hasFailed({ outcome: 'info', answer: 'ECONNRESET' })).toBe(true);
   });
 
   it('are found again in the events that they made', () => {

@@ -95,7 +95,8 @@ export class NodeProcess {
         this.#readyPid = null;
         this.#happened({ atMs: Date.now(), name, what: 'ended', how });
         const old = this.#process;
-        void old.stop(0);
+        // when it has made up its mind to start again itself
+        setImmediate(() => void old.stop(0));
         if (this.#stopping) return;
         // a process of its own each time: the supervisor's growing pauses are for crashes that nobody ordered
         this.#process = this.#newProcess();

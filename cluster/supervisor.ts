@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { removeCluster, writeCluster } from '../stack/cluster-file.ts';
-import { nodeEnvironment, type PlannedNode } from './plan.ts';
+import { nodeEnvironment, nodeFlags, type PlannedNode } from './plan.ts';
 import { SupervisedProcess } from './supervised-process.ts';
 
 export interface SupervisorOptions {
@@ -49,7 +49,11 @@ export class Supervisor {
   async start(): Promise<void> {
     const { nodes, env, log } = this.#options;
     for (const node of nodes) {
-      const spec = { name: node.nodeId, args: [...flags, nodeScript], env: nodeEnvironment(node, env) };
+      const spec = {
+        name: node.nodeId,
+        args: [...flags, ...nodeFlags(node.role), nodeScript],
+        env: nodeEnvironment(node, env),
+      };
       const supervised = new SupervisedProcess(spec, {
         line: log,
         ready: (_name, pid, { httpPort, opsPort }) => this.#up({ ...node, pid, httpPort, opsPort }),

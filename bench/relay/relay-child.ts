@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
+import { eventsNodeFlags } from '../../cluster/plan.ts';
 
 export interface RelaySettings {
   url: string;
@@ -34,7 +35,11 @@ export function nowMs(): number {
 /** One relay in a process of its own. `profileFolder`: it leaves a CPU profile there. */
 export function startRelayProcess(settings: RelaySettings, profileFolder?: string) {
   const child = fork(join(import.meta.dirname, 'relay-process.ts'), [JSON.stringify(settings)], {
-    execArgv: [...process.execArgv, ...(profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : [])],
+    execArgv: [
+      ...process.execArgv,
+      ...eventsNodeFlags,
+      ...(profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : []),
+    ],
   });
   const said = new Map<string, PromiseWithResolvers<FromRelay>>();
   const waitFor = <Kind extends FromRelay['kind']>(kind: Kind): Promise<Of<Kind>> => {

@@ -10,8 +10,10 @@ export { type Invariant, invariants } from './invariants.ts';
 
 export interface CheckOptions {
   mode: 'state' | 'sequence';
-  /** With `exactly-once` each event is in the topic once, and the topic has offsets without messages. Default: at-least-once. */
+  /** With `exactly-once` each event is in the topic once. Default: at-least-once. */
   delivery?: 'at-least-once' | 'exactly-once';
+  /** The topic has offsets without messages: markers and aborted transactions. Default: with exactly-once. */
+  topicHoles?: boolean;
   /** While most replicas of each part work, waiting events and partitions move within so long. Default: only the end counts. */
   progressMs?: number;
   /** The run is empty with fewer changes or faults that did something, or a larger share of unknown outcomes. */
@@ -30,7 +32,7 @@ export function check(history: readonly Happening[], final: FinalState, options:
     ...ledgerAndClients(history, final),
     ...topic(history, final, exactlyOnce),
     ...terms(history),
-    ...offsets(history, final, exactlyOnce),
+    ...offsets(history, final, options.topicHoles ?? exactlyOnce),
     ...effects(final, options.mode),
     ...watermarks(history),
     ...losses(history, final),

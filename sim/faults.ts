@@ -2,7 +2,8 @@ import { type Fault, type FaultKind, faultKinds } from './plan.ts';
 import type { History } from './record.ts';
 import type { Process, World } from './world.ts';
 
-export type Server = 'source' | 'broker' | 'inbox';
+/** `producer` is the way of those who make changes to the database `source`. */
+export type Server = 'producer' | 'source' | 'broker' | 'inbox';
 
 /** What becomes of one call. */
 export interface Verdict {
@@ -80,7 +81,8 @@ export class Faults {
     let verdict: Verdict | null = null;
     for (const fault of this.#active) {
       const what = harmOf(fault.kind, server);
-      if (what === null || !random.chance(chances[what])) continue;
+      // Few outcomes may be unknown to clients.
+      if (what === null || !random.chance(chances[what] * (server === 'producer' ? 0.1 : 1))) continue;
       verdict ??= { refused: false, conflict: false, answerLost: false, requestMs: 0, answerMs: 0 };
       if (what === 'refuses') verdict.refused = true;
       else if (what === 'answer lost') verdict.answerLost = true;
@@ -147,5 +149,5 @@ function harmOf(kind: FaultKind, server: Server): keyof typeof chances | null {
 }
 
 function kindOf(process: Process): string {
-  return process.name.startsWith('relay') ? 'relay' : 'consumer';
+  return process.name.slice(0, process.name.indexOf('-'));
 }

@@ -182,10 +182,9 @@ export class Group {
   }
 
   #fetch(partition: number, position: bigint): IncomingMessage[] | Promise<IncomingMessage[]> {
-    const log = this.#broker.partitions[partition]!;
-    const from = Number(position);
-    const take = () => log.slice(from, from + this.#world.random.whole(1, mostMessages));
-    if (log.length > from) return take();
+    const take = () => this.#broker.read(partition, Number(position), this.#world.random.whole(1, mostMessages));
+    const now = take();
+    if (now.length > 0) return now;
     return new Promise((resolve) => {
       const forget = this.#broker.whenMore(partition, () => {
         cancel();

@@ -14,6 +14,7 @@ export interface ProjectionRow {
   version: number;
   applied: number;
   sum: number;
+  likes: number;
 }
 
 /** What a transaction has changed and not committed. */

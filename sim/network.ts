@@ -25,9 +25,15 @@ export class Network {
 
   /**
    * `work` is what the server does with the call. `onBroken`: the request came to nothing, or its answer got lost: the
-   * connection is gone.
+   * connection is gone. `lateMs`: how much later than usual it arrives.
    */
-  call<Result>(way: Way, step: string, work: () => Result | Promise<Result>, onBroken?: () => void): Promise<Result> {
+  call<Result>(
+    way: Way,
+    step: string,
+    work: () => Result | Promise<Result>,
+    onBroken?: () => void,
+    lateMs = 0,
+  ): Promise<Result> {
     const { process } = way;
     return new Promise((resolve, reject) => {
       // A stopped process sends when it goes on, a dead one never.
@@ -35,15 +41,24 @@ export class Network {
         if (this.#faults.any) {
           this.#faults.reached(process, step, 'asked');
           if (!process.running) {
-            process.deliver(() => this.#send(way, step, work, onBroken, resolve, reject));
+            process.deliver(() => this.#send(way, step, work, onBroken, lateMs, resolve, reject));
             return;
           }
         }
-        this.#send(way, step, work, onBroken, resolve, reject);
+        this.#send(way, step, work, onBroken, lateMs, resolve, reject);
       };
       if (process.running) send();
       else process.deliver(send);
     });
+  }
+
+  /** A call that takes no time: what goes wrong with it, or null. The process may be dead or stopped after it. */
+  atOnce({ process, server }: Way, step: string): 'conflict' | 'lost' | null {
+    if (!this.#faults.any) return null;
+    this.#faults.reached(process, step, 'asked');
+    const verdict = this.#faults.verdict(server, step);
+    if (verdict?.refused || verdict?.answerLost) return 'lost';
+    return verdict?.conflict ? 'conflict' : null;
   }
 
   #send<Result>(
@@ -51,11 +66,12 @@ export class Network {
     step: string,
     work: () => Result | Promise<Result>,
     onBroken: (() => void) | undefined,
+    lateMs: number,
     resolve: (result: Result) => void,
     reject: (error: unknown) => void,
   ): void {
     const verdict = this.#faults.verdict(way.server, step);
-    const requestMs = this.#world.random.whole(1, 4);
+    const requestMs = this.#world.random.whole(1, 4) + lateMs;
     if (verdict) {
       this.#sendBadly(way, step, work, onBroken, resolve, reject, verdict, requestMs);
       return;

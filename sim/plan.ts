@@ -2,6 +2,11 @@ import { Random } from './random.ts';
 
 /** What is done to whom. Each has a window of time; those of a step wait in it for that step. */
 export const faultKinds = [
+  'edge killed',
+  'edge stopped',
+  'producer answer lost',
+  'producer refuses',
+  'producer conflict',
   'relay killed',
   'relay stopped',
   'relay restarted',
@@ -28,10 +33,14 @@ export const faultKinds = [
 
 export type FaultKind = (typeof faultKinds)[number];
 
+/** Calls of an edge (a process that makes changes) at which it is killed or stopped. */
+export const edgeSteps = ['statement', 'COMMIT'] as const;
+
 /** Calls of a relay at which it is killed or stopped. */
 export const relaySteps = [
   ...['readLeases', 'heartbeat', 'renew', 'acquire', 'release', 'leave'],
-  ...['readFirst', 'readHead', 'fetch', 'publish', 'delete'],
+  ...['readBlocked', 'saveBlocked', 'moveRows', 'firstBlockedRows', 'forgetBlocked'],
+  ...['readFirst', 'readHead', 'fetch', 'publish', 'delete', 'fence', 'lastCommitted', 'commit transaction'],
 ] as const;
 
 /** The same of a consumer. */
@@ -66,6 +75,9 @@ export interface Change {
 export interface Plan {
   seed: number;
   mode: 'state' | 'sequence';
+  /** `changing`: processes go from one mode to the other at each of their restarts. */
+  delivery: 'at-least-once' | 'exactly-once' | 'changing';
+  edges: number;
   relays: number;
   consumers: number;
   keys: number;
@@ -78,6 +90,15 @@ export interface Plan {
   healMs: number;
 }
 
+const stepsOf: Readonly<Record<string, readonly string[]>> = {
+  edge: edgeSteps,
+  relay: relaySteps,
+  consumer: consumerSteps,
+};
+
+/** Each leaves clients without an answer, and few outcomes may be unknown. */
+const onceOnly: readonly FaultKind[] = ['edge killed', 'producer answer lost', 'producer refuses'];
+
 const busyMs = 12_000;
 
 export function planOf(seed: number): Plan {
@@ -86,19 +107,25 @@ export function planOf(seed: number): Plan {
   const changes: Change[] = [];
   // A burst now and then, so that batches have several events of a key.
   let atMs = 100;
-  for (let call = 1; call <= 330; call++) {
-    if (random.chance(0.07)) atMs += random.whole(50, 900);
+  for (let call = 1; call <= 350; call++) {
+    if (random.chance(0.07) || call % 25 === 0) atMs += random.whole(50, 700);
     const takesMs = random.chance(0.1) ? random.whole(50, 700) : random.whole(1, 10);
     const outcome = random.chance(0.03) ? 'rolled back' : random.chance(0.02) ? 'answer lost' : 'ok';
     changes.push({ call, atMs: Math.min(atMs, busyMs), key: random.whole(1, keys), takesMs, outcome });
   }
   const mode = random.chance(0.5) ? 'sequence' : 'state';
+  const delivery = random.chance(0.5) ? 'at-least-once' : random.chance(0.8) ? 'exactly-once' : 'changing';
   const faults: Fault[] = [];
   const count = random.whole(8, 13);
-  for (let number = 1; number <= count; number++) faults.push(faultOf(number, random));
+  for (let number = 1; number <= count; number++) {
+    let fault = faultOf(number, random);
+    while (faults.some(({ kind }) => kind === fault.kind && onceOnly.includes(kind))) fault = faultOf(number, random);
+    faults.push(fault);
+  }
   return {
-    ...{ seed, mode, keys, changes },
+    ...{ seed, mode, delivery, keys, changes },
     faults: faults.sort((a, b) => a.atMs - b.atMs),
+    edges: 3,
     relays: random.whole(2, 3),
     consumers: random.whole(2, 3),
     buckets: random.whole(2, 4),
@@ -110,11 +137,8 @@ export function planOf(seed: number): Plan {
 
 function faultOf(number: number, random: Random): Fault {
   const kind = random.pick(faultKinds);
-  const steps: readonly string[] | null = /^relay (killed|stopped)/.test(kind)
-    ? relaySteps
-    : /^consumer (killed|stopped)/.test(kind)
-      ? consumerSteps
-      : null;
+  const [who, what] = kind.split(' ') as [string, string];
+  const steps = what === 'killed' || what === 'stopped' ? stepsOf[who]! : null;
   return {
     ...{ number, kind },
     atMs: random.whole(300, busyMs - 500),

@@ -2,28 +2,20 @@ import type { SourceRelayOptions } from '../relay/source-relay.ts';
 import { SourceError } from '../relay/sources/errors.ts';
 import type { RowsOfBucket, SourceStore } from '../relay/sources/store.ts';
 import { FakeDatabase } from '../relay/testing/fake-database.ts';
-import type { LedgerRow } from './history.ts';
 import type { Network, Way } from './network.ts';
-import type { Change } from './plan.ts';
 import type { History } from './record.ts';
 import type { Process, World } from './world.ts';
 
-/** The producer's database: its outbox tables, the ledger, and clients that change it. */
+/** The outbox tables of the producers' database, as relays reach them. */
 export class Source {
   readonly tables: FakeDatabase;
-  readonly ledger: LedgerRow[] = [];
-  readonly #world: World;
   readonly #network: Network;
   readonly #history: History;
   readonly #leaseMs: number;
-  /** The end of the last transaction of each key: the next one waits for its stream lock. */
-  readonly #lockedUntil = new Map<number, Promise<void>>();
-  #open = 0;
   #electedSeen = 0;
   #eventOf = new Map<string, string>();
 
   constructor(world: World, network: Network, history: History, options: { buckets: number; leaseMs: number }) {
-    this.#world = world;
     this.#network = network;
     this.#history = history;
     this.#leaseMs = options.leaseMs;
@@ -35,11 +27,6 @@ export class Source {
     this.tables = new FakeDatabase(clock, options.buckets, true);
   }
 
-  /** Transactions that have not ended. */
-  get open(): number {
-    return this.#open;
-  }
-
   unsent(): string[] {
     return [...this.tables.pending.values()].map(({ row }) => this.#nameOf(row.id));
   }
@@ -49,38 +36,6 @@ export class Source {
     const rows = [...this.tables.pending.values()];
     const entry = rows[choice % Math.max(1, rows.length)];
     return entry ? { id: entry.row.id, aggregate: this.tables.events.get(entry.row.id)!.aggregateId } : null;
-  }
-
-  /** One client's transaction: it waits for the stream lock, takes id and version, and commits a while later. */
-  change({ call, key, takesMs, outcome }: Change, committed: (bucket: number) => void): void {
-    const aggregate = String(key);
-    const client = { process: `client-${call}`, kind: 'client', call, aggregate } as const;
-    this.#history.add({ ...client, op: 'invoke' });
-    this.#open++;
-    const before = this.#lockedUntil.get(key) ?? Promise.resolve();
-    const mine = before.then(
-      () =>
-        new Promise<void>((resolve) => {
-          // What is rolled back leaves a hole in the ids.
-          const transaction = outcome === 'rolled back' ? null : this.tables.begin(key);
-          if (!transaction) this.tables.begin(0);
-          this.#world.after(takesMs, () => {
-            this.#open--;
-            resolve();
-            if (!transaction) {
-              this.#history.add({ ...client, op: 'fail' });
-              return;
-            }
-            transaction.commit();
-            const { eventId, version } = this.tables.events.get(transaction.id)!;
-            this.ledger.push({ event: eventId, aggregate, version: Number(version) });
-            const what = { event: eventId, version: Number(version) };
-            this.#history.add({ ...client, ...what, op: outcome === 'answer lost' ? 'info' : 'ok' });
-            committed(key % this.tables.leases.length);
-          });
-        }),
-    );
-    this.#lockedUntil.set(key, mine);
   }
 
   /** The database as one process reaches it. */
@@ -114,9 +69,15 @@ export class Source {
   recorded(process: Process, bucket: number, delivery: ReturnType<SourceRelayOptions['delivery']>): typeof delivery {
     let epoch = 0;
     return {
-      begin: (term) => {
+      begin: async (term) => {
         epoch = term.epoch;
-        return delivery.begin(term);
+        const { alreadySent } = await delivery.begin(term);
+        this.#history.add({ process: process.name, kind: 'fence', op: 'raised', bucket, epoch });
+        if (alreadySent.length > 0) {
+          const events = alreadySent.map((id) => this.#nameOf(id));
+          this.#history.add({ process: process.name, kind: 'relay', op: 'ack', bucket, epoch, events });
+        }
+        return { alreadySent };
       },
       deliver: async (batch, unconfirmed) => {
         const events = batch.map(({ event }) => event.eventId);

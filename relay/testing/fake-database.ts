@@ -43,7 +43,7 @@ export class FakeDatabase {
 
   /** Takes an id and a version, as a transaction does before its commit. `commit()` makes the rows visible. */
   begin(key: number): { id: string; commit(): void } {
-    const id = this.#nextId++;
+    const id = this.nextId();
     const version = (this.#versions.get(String(key)) ?? 0) + 1;
     this.#versions.set(String(key), version);
     const createdAt = new Date(this.#clock.wallMs());
@@ -66,6 +66,13 @@ export class FakeDatabase {
         });
       },
     };
+  }
+
+  /** Gives out so many ids, whatever becomes of them; answers the first. */
+  nextId(count = 1): number {
+    const first = this.#nextId;
+    this.#nextId += count;
+    return first;
   }
 
   insert(key: number, count = 1): void {

@@ -37,6 +37,11 @@ export { DatabaseMixin, type DatabaseMixinOptions, type DatabaseService } from '
 export { InboxMixin, type InboxMixinOptions } from './mixins/inbox.ts';
 export { OutboxMixin, type OutboxMixinOptions, type OutboxNudge, type OutboxService } from './mixins/outbox.ts';
 export { decodeToken, encodeToken } from './outbox/token.ts';
+export {
+  type OutboxOperatorOptions,
+  OutboxOperatorService,
+  type OutboxOperatorServiceOptions,
+} from './relay/operator/operator-service.ts';
 export type { RelayOptions, RelaySource } from './relay/options.ts';
 export { createRelay, type Relay } from './relay/relay.ts';
 export { RelayService, type RelayServiceOptions } from './relay/relay-service.ts';

@@ -34,7 +34,7 @@ describe('the plan of the cluster', () => {
 
   it('refuses a service that is none, naming those that are', async () => {
     await expect(serviceSchemas(['article', 'articel'])).rejects.toThrow(
-      'HOTBOARD_SERVICES has "articel"; allowed: api, article, comment, like, view, hot-list, relay, hot-article.',
+      'HOTBOARD_SERVICES has "articel"; allowed: api, article, comment, like, view, hot-list, outbox, relay, hot-article.',
     );
   });
 });

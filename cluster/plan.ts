@@ -18,7 +18,7 @@ export type NodeRole = 'edge' | 'relay' | 'hot-article';
  */
 const roles: readonly { role: NodeRole; services: string[] }[] = [
   { role: 'edge', services: ['api', 'article', 'comment', 'like', 'view', 'hot-list'] },
-  { role: 'relay', services: ['relay'] },
+  { role: 'relay', services: ['relay', 'outbox'] },
   { role: 'hot-article', services: ['hot-article'] },
 ];
 

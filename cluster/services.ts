@@ -9,6 +9,7 @@ const modules: Record<string, () => Promise<{ default: ServiceSchema }>> = {
   like: () => import('../services/like/like.service.ts'),
   view: () => import('../services/view/view.service.ts'),
   'hot-list': () => import('../services/hot-list/hot-list.service.ts'),
+  outbox: () => import('../services/outbox/outbox.service.ts'),
   relay: () => import('../services/relay/relay.service.ts'),
   'hot-article': () => import('../services/hot-article/hot-article.service.ts'),
 };

@@ -1,8 +1,9 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
 import type { EventDefinition } from './definition.ts';
+import { isSkipped, SkippedV1 } from './skipped.ts';
 
-/** Every event type that a system knows, with compiled schemas. */
+/** Every event type that a system knows, with compiled schemas; `Skipped` (skipped.ts) is in each, beside the definitions. */
 export interface Catalogue {
   readonly definitions: readonly EventDefinition[];
   /** The newest definition of a type, or undefined for an uncatalogued one. */
@@ -28,7 +29,10 @@ export function createCatalogue(definitions: readonly EventDefinition[]): Catalo
   const compiled = new Map<EventDefinition, ValidateFunction>();
   const byVersion = new Map<string, EventDefinition>();
   const newest = new Map<string, EventDefinition>();
-  for (const definition of definitions) {
+  for (const definition of [SkippedV1, ...definitions]) {
+    if (definition !== SkippedV1 && isSkipped(definition.type)) {
+      throw new Error(`The event type ${SkippedV1.type} is in every catalogue already: choose another name.`);
+    }
     const name = `${definition.type} v${definition.schemaVersion}`;
     if (byVersion.has(name)) throw new Error(`The event ${name} is in the catalogue twice.`);
     byVersion.set(name, definition);

@@ -36,6 +36,14 @@ describe('a catalogue of events', () => {
     expect(() => createCatalogue([]).check(paid(1), {})).toThrow('The event OrderPaid is not in this catalogue.');
   });
 
+  it('has Skipped in it from the start, outside its definitions, and lets nobody else have the name', () => {
+    const catalogue = createCatalogue([paid(1)]);
+    const skipped = catalogue.find('Skipped', 1)!;
+    expect(catalogue.check(skipped, { skippedEventId: null, skippedType: 'OrderPaid', reason: 'wrong' })).toBeNull();
+    expect(catalogue.definitions).toHaveLength(1);
+    expect(() => createCatalogue([{ ...paid(2), type: 'Skipped' }])).toThrow('is in every catalogue already');
+  });
+
   it('names the event whose payload is no valid schema, when it is prepared', () => {
     const wrong = { ...paid(1), payload: { type: 'object', properties: { cents: { type: 'money' } } } as never };
     const catalogue = createCatalogue([wrong]);

@@ -1,3 +1,4 @@
+import { isSkipped } from '../events/skipped.ts';
 import { streamKey } from './plan.ts';
 import type { InboxEvent, InboxHandler, InboxHandlers } from './types.ts';
 
@@ -7,8 +8,9 @@ export interface HandlerCall {
   events: InboxEvent[];
 }
 
-/** The handler of a type: its own, else the one for `'*'`, else none. */
+/** The handler of a type: its own, else the one for `'*'`, else none. Nobody handles what was skipped. */
 export function handlerOf(handlers: InboxHandlers, type: string): InboxHandler | undefined {
+  if (isSkipped(type)) return undefined;
   return Object.hasOwn(handlers, type) ? handlers[type] : handlers['*'];
 }
 

@@ -1,4 +1,5 @@
 import type { EventEnvelope } from '../events/envelope.ts';
+import { isSkipped } from '../events/skipped.ts';
 import type { IncomingMessage } from '../kafka/port.ts';
 import { type Alarm, alarmOf, type Candidate, type Decision, decide, hasPassed, type Watermark } from './decide.ts';
 import type { InboxEvent, InboxMode } from './types.ts';
@@ -121,7 +122,8 @@ export function planBatch(input: PlanInput): Plan {
     const { event, message } = arrival;
     counts.applied++;
     applied.push({ event, message, key });
-    newest.set(key, event);
+    // It carries no state: what came before it is the newest still.
+    if (!isSkipped(event.type)) newest.set(key, event);
     recorded.push(event.eventId);
     seen.add(event.eventId);
     current.set(key, { ...state, ...watermarkOf(event) });

@@ -1,5 +1,6 @@
 import type { Catalogue } from '../events/catalogue.ts';
 import { type EventEnvelope, envelopeOf, MalformedEventError } from '../events/envelope.ts';
+import { isSkipped } from '../events/skipped.ts';
 import type { IncomingMessage } from '../kafka/port.ts';
 import type { Arrival } from './plan.ts';
 
@@ -76,7 +77,10 @@ export function readMessage(message: IncomingMessage, catalogue: Catalogue): Arr
           `${event.type} has the schema version ${event.schemaVersion}; known: ${known.join(', ')}`,
         );
   }
-  if (definition.source !== event.source || definition.aggregateType !== event.aggregateType) {
+  if (
+    !isSkipped(event.type) &&
+    (definition.source !== event.source || definition.aggregateType !== event.aggregateType)
+  ) {
     const is = `${event.source}/${event.aggregateType}`;
     const expected = `${definition.source}/${definition.aggregateType}`;
     return bad('schema', `${event.type} is said to come from ${is}; the catalogue says ${expected}`);

@@ -47,7 +47,11 @@ export function createMysqlOperatorStore(options: { url: string; statementTimeou
         ...(key === null ? [] : [bucket]),
         ...(type === null ? [] : [type]),
       ];
-      const found = await rows<UnsentRow>('listing events', statement, [...values, pageSize, (page - 1) * pageSize]);
+      const found = await rows<UnsentRow>('listing events', statement, [
+        ...values,
+        pageSize + 1,
+        (page - 1) * pageSize,
+      ]);
       return found.map(listed);
     },
     async show(id, audits) {

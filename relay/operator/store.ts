@@ -69,6 +69,7 @@ export interface NewRequest extends KeyName {
 /** What operators see and ask for in one source's database. All throw `SourceError`; `request` throws `OperatorError`, too. */
 export interface OperatorStore {
   buckets(): Promise<number>;
+  /** A page, and one more where there is another page. */
   list(by: ListParams & { bucket: number | null; keyHash: string | null }): Promise<ListedEvent[]>;
   show(id: string, audits: number): Promise<ShownEvent | null>;
   keysToRetry(limit: number): Promise<KeyName[]>;

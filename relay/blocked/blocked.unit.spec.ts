@@ -1,0 +1,314 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { partitionOf } from '../../kafka/partitioner.ts';
+import { createRelay, type Relay, type RelayOptions } from '../relay.ts';
+import type { StoreCall } from '../testing/fake-database.ts';
+import { FakeDatabase } from '../testing/fake-database.ts';
+import { FakeKafka } from '../testing/fake-kafka.ts';
+import { VirtualClock } from '../testing/virtual-clock.ts';
+import { afterFailure } from './decide.ts';
+
+const leaseMs = 3_000;
+/** Keys of one bucket (8 buckets); the first one is the bad one. */
+const bad = 1;
+const others = [9, 17, 25, 33];
+
+let clock: VirtualClock;
+let database: FakeDatabase;
+let kafka: FakeKafka;
+let relays: Relay[];
+let attempts: number;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  database = new FakeDatabase(clock);
+  kafka = new FakeKafka(clock);
+  relays = [];
+  attempts = 0;
+});
+afterEach(async () => {
+  database.fault = () => null;
+  let stopped = false;
+  const all = Promise.all(relays.map((relay) => relay.stop())).then(() => {
+    stopped = true;
+  });
+  await clock.until(() => stopped, 60_000);
+  await all;
+  expect(kafka.overlaps).toBe(0);
+});
+
+async function started(name: string, options: Partial<RelayOptions> = {}): Promise<Relay> {
+  const relay = createRelay({
+    id: name,
+    sources: [{ name: 'like', url: 'unused', store: database.store(name) }],
+    kafka: kafka.port(),
+    leaseMs,
+    batchSize: 50,
+    clock,
+    ...options,
+  });
+  relays.push(relay);
+  let up = false;
+  void relay.start().then(() => {
+    up = true;
+  });
+  await clock.until(() => up, 5_000);
+  return relay;
+}
+
+/** The broker refuses events of the bad key; all of them, or those that the test names by their versions. */
+function refuse(versions: (version: number) => boolean = () => true): void {
+  kafka.fault = (_partition, messages) => {
+    const isBad = ({ key, headers }: (typeof messages)[number]) =>
+      String(key) === String(bad) &&
+      String(headers!.ce_type) !== 'Skipped' &&
+      versions(Number(headers!.ce_aggregateversion));
+    if (messages.some(isBad)) attempts++;
+    return { refuse: isBad };
+  };
+}
+
+async function statusOf(relay: Relay) {
+  const asking = relay.status();
+  await clock.advance(10);
+  return (await asking).sources[0]!;
+}
+
+const versionsUpTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+const drained = () => database.pending.size === 0;
+const blocked = () => database.blocked.keys.get(String(bad));
+const sentOf = (keys: readonly number[]) => keys.reduce((sum, key) => sum + kafka.versionsOf(key).length, 0);
+
+describe('a key whose event is refused', () => {
+  it('holds up no other key, however many rows are behind it, and its rows are put aside', async () => {
+    refuse();
+    database.insert(bad, 6_000);
+    for (const key of others) database.insert(key, 10);
+    await started('a', { headRows: 100 });
+    expect(await clock.until(() => sentOf(others) === 40, 2_000)).toBeLessThan(1_000);
+    await clock.until(() => database.blocked.rowsOf(String(bad), 'blocked') === 6_000, 5_000);
+    expect(database.blocked.rowsOf(String(bad), 'pending')).toBe(0);
+  });
+
+  it('has the rows that come later put aside as well, and all come back in order', async () => {
+    refuse();
+    database.insert(bad, 5);
+    const relay = await started('a');
+    await clock.until(() => blocked() !== undefined, 1_000);
+    for (let round = 0; round < 10; round++) {
+      database.insert(bad, 3);
+      relay.nudge('like', [bad]);
+      await clock.advance(700);
+      expect(database.blocked.rowsOf(String(bad), 'pending')).toBe(0);
+    }
+    kafka.fault = () => null;
+    database.insert(bad, 4);
+    await clock.until(drained, 30_000);
+    expect(kafka.versionsOf(bad)).toEqual(versionsUpTo(39));
+    expect(database.blocked.keys.size).toBe(0);
+  });
+
+  it('keeps its order where rows arrive while the others are on their way back', async () => {
+    refuse();
+    database.insert(bad, 5_000);
+    const relay = await started('a');
+    await clock.until(() => database.blocked.rowsOf(String(bad), 'blocked') === 5_000, 5_000);
+    kafka.fault = () => null;
+    await clock.until(() => blocked()?.key.state === 'unblocking', 30_000);
+    for (let round = 0; round < 40; round++) {
+      database.insert(bad);
+      relay.nudge('like', [bad]);
+      await clock.advance(2);
+    }
+    await clock.until(drained, 30_000);
+    expect(kafka.versionsOf(bad)).toEqual(versionsUpTo(5_040));
+  });
+
+  it('counts several refused events of one batch as one attempt, waits longer each time, and is dead at the limit', async () => {
+    refuse();
+    database.insert(bad, 20);
+    const relay = await started('a', { maxAttempts: 4, retry: { firstMs: 100, longestMs: 1_000 } });
+    await clock.until(() => blocked()?.key.attempts === 1, 1_000);
+    expect((await statusOf(relay)).keys).toMatchObject([
+      { key: '1', state: 'blocked', attempts: 1, errorCode: 'KAFKA_MESSAGE_TOO_LARGE', rowId: '1' },
+    ]);
+    const waits: number[] = [];
+    for (const attempt of [2, 3, 4]) waits.push(await clock.until(() => blocked()?.key.attempts === attempt, 10_000));
+    expect(waits[1]! / waits[0]!).toBeCloseTo(2, 0);
+    await clock.advance(60_000);
+    expect(attempts).toBe(4);
+    expect(await statusOf(relay)).toMatchObject({ backlog: { dead: 20, deadKeys: 1, blockedKeys: 0 } });
+    expect(relay.health().problems).toContain('like: 1 dead keys wait for an operator (relay.status, outbox.list)');
+  });
+
+  it('has its event replaced at the limit where keys are to go on, and the others follow in order', async () => {
+    refuse((version) => version === 2);
+    database.insert(bad, 5);
+    await started('a', { maxAttempts: 3, deadPolicy: 'skip-key' });
+    await clock.until(drained, 60_000);
+    expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4, 5]);
+    expect(kafka.log.filter(({ headers }) => String(headers!.ce_type) === 'Skipped')).toHaveLength(1);
+    expect(database.blocked.skipped).toMatchObject([{ rowId: '2', reason: expect.stringContaining('failed 3 times') }]);
+  });
+
+  it('is dead where even the event that stands for the skipped one is refused', () => {
+    const settings = { maxAttempts: 3, deadPolicy: 'skip-key', retry: { firstMs: 1, longestMs: 9 } } as const;
+    expect(afterFailure(2, 'ArticleLiked', settings)).toEqual({ become: 'blocked', pauseMs: 2 });
+    expect(afterFailure(3, 'ArticleLiked', settings)).toEqual({ become: 'skipped' });
+    expect(afterFailure(3, 'Skipped', settings)).toEqual({ become: 'dead' });
+    expect(afterFailure(3, 'ArticleLiked', { ...settings, deadPolicy: 'block-key' })).toEqual({ become: 'dead' });
+  });
+
+  it('goes on counting after a takeover, and waits for the time that the former owner has set', async () => {
+    refuse();
+    database.insert(bad, 3);
+    await started('a', { maxAttempts: 6 });
+    await clock.until(() => blocked()?.key.attempts === 4, 60_000); // the next one is 8 s away
+    kill('a');
+    await started('b', { maxAttempts: 6 });
+    await clock.advance(4_500);
+    expect(blocked()!.key.attempts).toBe(4);
+    await clock.until(() => blocked()?.key.attempts === 5, 8_000);
+    await clock.until(() => blocked()?.key.state === 'dead', 60_000);
+    expect(attempts).toBe(6);
+  });
+
+  it('is in order whatever step of blocking and bringing back its owner dies in', async () => {
+    const steps: StoreCall[] = ['saveBlocked', 'moveRows', 'firstBlockedRows', 'forgetBlocked', 'delete'];
+    for (const step of steps) {
+      for (const at of [1, 2]) {
+        for (const fault of ['hangs undone', 'hangs done'] as const) {
+          database = new FakeDatabase(clock);
+          kafka = new FakeKafka(clock);
+          let calls = 0;
+          let dead = false;
+          database.fault = (relay, call) => {
+            if (relay !== 'a') return null;
+            if (dead) return 'hangs undone';
+            if (call !== step || ++calls < at) return null;
+            dead = true;
+            return fault;
+          };
+          refuse();
+          database.insert(bad, 2_500);
+          const first = await started('a', { stopTimeoutMs: 10 });
+          await clock.advance(1_500);
+          kafka.fault = () => null;
+          database.insert(bad, 10);
+          const second = await started('b');
+          await clock.until(drained, 60_000);
+          expect(kafka.firstAppearances(bad)).toEqual(versionsUpTo(2_510));
+          await clock.until(() => database.blocked.keys.size === 0, 5_000);
+          let stopped = 0;
+          for (const relay of [first, second]) void relay.stop().then(() => stopped++);
+          await clock.until(() => stopped === 2, 30_000);
+          relays = [];
+        }
+      }
+    }
+  });
+
+  it('changes nothing of its bucket when the term is over', async () => {
+    refuse();
+    database.insert(bad, 3);
+    let taken = false;
+    database.fault = (_relay, call) => {
+      if (call === 'saveBlocked' && !taken) {
+        taken = true;
+        Object.assign(database.leases[bad]!, { owner: 'somebody', epoch: 9, expiresMs: clock.monotonicMs() + 2_000 });
+      }
+      return null;
+    };
+    await started('a');
+    await clock.until(() => taken, 1_000);
+    await clock.advance(1_500);
+    expect(database.blocked.keys.size).toBe(0);
+    await clock.until(() => blocked() !== undefined, 10_000); // in a term of its own
+  });
+});
+
+describe('what an operator asks for', () => {
+  async function deadKey(): Promise<Relay> {
+    refuse((version) => version === 1);
+    database.insert(bad, 4);
+    const relay = await started('a', { maxAttempts: 2 });
+    await clock.until(() => database.blocked.rowsOf(String(bad), 'dead') === 4, 20_000);
+    return relay;
+  }
+  const ask = (action: 'retry' | 'drop' | 'edit', payload?: string) =>
+    database.blocked.request({
+      keyHash: String(bad),
+      action,
+      rowId: '1',
+      reason: 'why',
+      ...(payload ? { payload } : {}),
+    });
+
+  it('is found by the poll where nobody nudges: a retry that fails again counts anew', async () => {
+    await deadKey();
+    await clock.advance(30_000);
+    const before = attempts;
+    const id = ask('retry');
+    await clock.until(() => database.blocked.requests.get(id)!.outcome === 'done', 2_500);
+    await clock.until(() => blocked()?.key.state === 'dead', 10_000);
+    expect(attempts - before).toBe(2);
+  });
+
+  it('can be a retry that succeeds, and the key goes on in order', async () => {
+    const relay = await deadKey();
+    kafka.fault = () => null;
+    ask('retry');
+    relay.nudge('like', [bad]);
+    expect(await clock.until(drained, 5_000)).toBeLessThan(1_000);
+    expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4]);
+  });
+
+  it('can be to drop or to edit the event', async () => {
+    const relay = await deadKey();
+    ask('drop');
+    relay.nudge('like', [bad]);
+    await clock.until(drained, 5_000);
+    expect(kafka.log.map(({ headers }) => String(headers!.ce_type))).toEqual([
+      'Skipped',
+      ...Array(3).fill('ArticleLiked'),
+    ]);
+    database.insert(bad);
+    refuse((version) => version === 5 && !kafka.log.length);
+    relay.nudge('like', [bad]);
+    await clock.until(drained, 5_000);
+  });
+
+  it('is refused where the event was sent meanwhile', async () => {
+    await deadKey();
+    kafka.fault = () => null;
+    const retry = ask('retry');
+    await clock.until(() => database.blocked.requests.get(retry)!.outcome === 'done', 5_000);
+    await clock.until(() => blocked()?.key.state === 'unblocking', 5_000);
+    const drop = ask('drop');
+    await clock.until(() => database.blocked.requests.get(drop)!.outcome !== 'requested', 5_000);
+    expect(database.blocked.requests.get(drop)!.outcome).toBe('refused');
+    await clock.until(drained, 5_000);
+    await clock.until(() => database.blocked.keys.size === 0, 5_000);
+    expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe('a partition that fails', () => {
+  it('does not stall the others of its buckets, however many rows and keys of it are at the head', async () => {
+    const failing = partitionOf(String(bad), 12);
+    kafka.fault = (partition) => (partition === failing ? 'not stored' : null);
+    const candidates = Array.from({ length: 4_000 }, (_, index) => bad + 8 * index);
+    const held = candidates.filter((key) => partitionOf(String(key), 12) === failing).slice(0, 200);
+    const free = candidates.filter((key) => partitionOf(String(key), 12) !== failing).slice(0, 5);
+    for (const key of held) database.insert(key, 10);
+    for (const key of free) database.insert(key, 2);
+    await started('a', { headRows: 100 });
+    expect(await clock.until(() => sentOf(free) === 10, 5_000)).toBeLessThan(2_000);
+    kafka.fault = () => null;
+    await clock.until(drained, 30_000);
+    for (const key of held) expect(kafka.versionsOf(key)).toEqual(versionsUpTo(10));
+  });
+});
+
+function kill(name: string): void {
+  database.fault = (relay) => (relay === name ? 'hangs undone' : null);
+}

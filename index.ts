@@ -33,6 +33,7 @@ export type { Migration, MigrationContext, MigrationSet } from './migrations/mig
 export { outboxMigrations } from './migrations/outbox/index.ts';
 export { migrateDatabase, migrationStatus, rollbackDatabase } from './migrations/run.ts';
 export { ensureTopics, positionTopics } from './migrations/topics.ts';
+export { askOutbox } from './mixins/ask-outbox.ts';
 export { DatabaseMixin, type DatabaseMixinOptions, type DatabaseService } from './mixins/database.ts';
 export { InboxMixin, type InboxMixinOptions } from './mixins/inbox.ts';
 export { OutboxMixin, type OutboxMixinOptions, type OutboxNudge, type OutboxService } from './mixins/outbox.ts';

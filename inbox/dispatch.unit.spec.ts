@@ -26,6 +26,11 @@ describe('dispatching events to handlers', () => {
     expect(dispatch([event('2', 1, 'B')], { A: a })).toEqual([]);
   });
 
+  it('gives skipped events to nobody, not even to the handler for all', () => {
+    const calls = dispatch([event('1', 1, 'A'), event('1', 2, 'Skipped')], { '*': handler() });
+    expect(calls.map((call) => names(call.events))).toEqual([['1.1']]);
+  });
+
   it('keeps the order of each stream with as few calls as that allows', () => {
     const a = handler();
     const b = handler();

@@ -50,6 +50,12 @@ function plan(
   });
 }
 
+const skipped = (version: number) =>
+  testEvent('7', version, {
+    type: 'Skipped',
+    payload: { skippedEventId: null, skippedType: null, reason: 'x' } as never,
+  });
+
 const versions = (events: readonly { version: bigint }[]) => events.map(({ version }) => Number(version));
 
 /** The inbox's memory over several batches: what the database keeps. */
@@ -194,5 +200,26 @@ describe('a sequence inbox', () => {
     const done = plan('sequence', [testEvent('1', 3), testEvent('1', 4), testEvent('1', 5)], { parkedLimit: 2 });
     expect(versions(done.park.map(({ event }) => event))).toEqual([3, 4]);
     expect(versions(done.refused.map(({ event }) => event))).toEqual([5]);
+  });
+});
+
+describe('a Skipped event', () => {
+  it('moves the watermark in a sequence inbox, and what waited for it goes on', () => {
+    const { applied, unpark, changed } = plan('sequence', [skipped(2)], {
+      streams: [stateOf('7', 1, 1)],
+      parked: [testEvent('7', 3)],
+    });
+    expect(versions(applied)).toEqual([2, 3]);
+    expect(versions(unpark.map(({ event }) => event))).toEqual([3]);
+    expect(changed).toMatchObject([{ version: 3n, parked: 0 }]);
+  });
+
+  it('moves the watermark in a state inbox, and does not take the place of the newest state', () => {
+    const { applied, changed } = plan('state', [testEvent('7', 1), testEvent('7', 2), skipped(3)]);
+    expect(applied.map(({ version, superseded }) => [Number(version), superseded]).slice(0, 2)).toEqual([
+      [1, true],
+      [2, false],
+    ]);
+    expect(changed).toMatchObject([{ version: 3n }]);
   });
 });

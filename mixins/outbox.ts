@@ -5,6 +5,7 @@ import { verifyDatabase } from '../database/verify.ts';
 import type { Catalogue } from '../events/catalogue.ts';
 import { outboxMigrations } from '../migrations/outbox/index.ts';
 import { forCallers } from '../outbox/for-callers.ts';
+import { answerGap, type MissingVersion, type OutboxGapAnswer } from '../outbox/gap.ts';
 import { oldestUnsentAgeMs } from '../outbox/lag.ts';
 import { type OutboxMeta, readOutboxMeta } from '../outbox/meta.ts';
 import { moleculerMetrics } from '../outbox/metrics.ts';
@@ -62,7 +63,7 @@ export interface OutboxNudge {
  *       return row;
  *     }, { ctx });
  *
- * Methods: `transaction`, `publish`, `outboxMeta`. Action: `<service>.outboxLag`. Event sent: broadcast `outbox.nudge`
+ * Methods: `transaction`, `publish`, `outboxMeta`. Actions: `<service>.outboxLag`, `<service>.outboxGap`. Event sent: broadcast `outbox.nudge`
  * (`OutboxNudge`) after a commit, as a hint to the relay.
  */
 export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema> {
@@ -105,6 +106,21 @@ export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema>
             throw forCallers(error);
           });
           return { oldestUnsentAgeMs: await oldestUnsentAgeMs(this.sequelize) };
+        },
+      },
+      /**
+       * `{ aggregateType, aggregateId, version, incarnation }`: what has become of a version that a consumer misses →
+       * `OutboxGapAnswer`. For `askOutbox` of a sequence inbox. Errors: `VALIDATION_ERROR` (422), and of the database.
+       */
+      outboxGap: {
+        async handler(this: Instance, ctx): Promise<OutboxGapAnswer> {
+          const missing = missingVersion(ctx.params);
+          try {
+            const { incarnation } = await this.outboxMeta();
+            return await answerGap(this.sequelize, { source: options.source, incarnation }, missing);
+          } catch (error) {
+            throw forCallers(error);
+          }
         },
       },
     },
@@ -154,4 +170,19 @@ export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema>
     },
   };
   return schema as Partial<ServiceSchema>;
+}
+
+function missingVersion(params: unknown): MissingVersion {
+  const given = (params ?? {}) as Record<string, unknown>;
+  const text = (name: string, pattern: RegExp): string => {
+    const value = given[name];
+    if (typeof value === 'string' && pattern.test(value)) return value;
+    throw new moleculer.Errors.ValidationError(`${name} is missing or not like ${pattern}`, 'VALIDATION_ERROR', { name });
+  };
+  return {
+    aggregateType: text('aggregateType', /^.{1,64}$/s),
+    aggregateId: text('aggregateId', /^.{1,255}$/s),
+    version: BigInt(text('version', /^[0-9]{1,20}$/)),
+    incarnation: text('incarnation', /^.{1,36}$/),
+  };
 }

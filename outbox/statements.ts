@@ -32,6 +32,12 @@ SELECT TIMESTAMPDIFF(MICROSECOND, o.created_at, UTC_TIMESTAMP(6)) DIV 1000 AS ag
 FROM outbox_pending p JOIN outbox o ON o.id = p.id AND o.day = p.day
 WHERE p.state < 2 ORDER BY p.id LIMIT 1`;
 
+/** A version of an aggregate, and the state of its row where it is not sent. */
+export const readVersion = `
+SELECT o.event_id, o.event_type, o.schema_version, o.payload, o.headers, CAST(o.created_at AS CHAR) AS created, p.state
+FROM outbox o LEFT JOIN outbox_pending p ON p.id = o.id
+WHERE o.aggregate_type = ? AND o.aggregate_id = ? AND o.version = CAST(? AS UNSIGNED)`;
+
 /** The driver's answer to a statement that gives no rows. */
 export interface StatementResult {
   insertId: number | string;

@@ -177,7 +177,9 @@ function missingVersion(params: unknown): MissingVersion {
   const text = (name: string, pattern: RegExp): string => {
     const value = given[name];
     if (typeof value === 'string' && pattern.test(value)) return value;
-    throw new moleculer.Errors.ValidationError(`${name} is missing or not like ${pattern}`, 'VALIDATION_ERROR', { name });
+    throw new moleculer.Errors.ValidationError(`${name} is missing or not like ${pattern}`, 'VALIDATION_ERROR', {
+      name,
+    });
   };
   return {
     aggregateType: text('aggregateType', /^.{1,64}$/s),

@@ -52,9 +52,10 @@ export class Purger {
     const { clock } = this.#options;
     const answered = new AbortController();
     const verdict = await Promise.race([
-      this.#verdict().finally(() => answered.abort()),
+      this.#verdict(),
       pause(clock, startLimitMs, answered.signal).then(() => 'unknown' as const),
     ]);
+    answered.abort();
     if (typeof verdict === 'object') throw new InboxConfigError(verdict.refused);
     this.#again();
   }

@@ -1,4 +1,4 @@
-import type { Admin, Logger } from '../kafka/port.ts';
+import type { Admin, Logger, TopicPartition, TransactionalKafkaPort } from '../kafka/port.ts';
 import type { Clock } from './clock.ts';
 import type { InboxMetrics } from './metrics.ts';
 import type { Progress } from './progress.ts';
@@ -9,6 +9,7 @@ export interface FiguresOptions {
   store: InboxStore;
   progress: Progress;
   admin(): Admin | null;
+  lastCommitted?: TransactionalKafkaPort['lastCommitted'] | undefined;
   lastSignOfLifeMs(): number;
   clock: Clock;
   metrics: InboxMetrics;
@@ -24,6 +25,8 @@ export class Figures {
   #running = false;
   #cancel = () => {};
   #backlogMs = Number.NEGATIVE_INFINITY;
+  /** The last end of each partition that the broker told, and the offset after the last event before it, where that was asked for. */
+  #ends = new Map<string, { end: bigint; afterLast: bigint | null }>();
 
   constructor(options: FiguresOptions) {
     this.#options = options;
@@ -40,17 +43,19 @@ export class Figures {
   }
 
   async #poll(): Promise<void> {
-    await this.#ends();
+    await this.#askEnds();
     await this.#backlog();
     if (this.#running) this.#cancel = this.#options.clock.after(this.#options.pollMs, () => void this.#poll());
   }
 
-  async #ends(): Promise<void> {
+  async #askEnds(): Promise<void> {
     const { topics, progress, metrics, logger } = this.#options;
     for (const topic of topics) {
       try {
         const offsets = (await this.#options.admin()?.offsets(topic)) ?? [];
-        for (const { partition, end } of offsets) progress.heardEnd({ topic, partition }, end);
+        for (const { partition, end } of offsets) {
+          progress.heardEnd({ topic, partition }, await this.#afterLastEvent({ topic, partition }, end));
+        }
       } catch (error) {
         logger.debug(`inbox: the ends of ${topic} could not be had.`, error);
       }
@@ -61,6 +66,25 @@ export class Figures {
       metrics.gauge('inbox.lag.events', lag.events ?? -1, labels);
       metrics.gauge('inbox.lag.ms', lag.ms ?? -1, labels);
     }
+  }
+
+  /**
+   * Markers of transactions count for a partition's end. Where an end stays while nothing is at work, the last message before it is
+   * looked for, once.
+   */
+  async #afterLastEvent(partition: TopicPartition, end: bigint): Promise<bigint> {
+    const { lastCommitted, progress } = this.#options;
+    const name = `${partition.topic} ${partition.partition}`;
+    const known = this.#ends.get(name);
+    if (known?.end !== end) {
+      this.#ends.set(name, { end, afterLast: null });
+      return end;
+    }
+    if (known.afterLast === null && lastCommitted && progress.waitsBefore(partition, end)) {
+      const last = await lastCommitted(partition);
+      known.afterLast = last === null ? 0n : last.offset + 1n;
+    }
+    return known.afterLast ?? end;
   }
 
   async #backlog(): Promise<void> {

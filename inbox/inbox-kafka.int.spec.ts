@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import kafkajs from 'kafkajs';
-import type { EventEnvelope } from '../events/envelope.ts';
-import type { Consumer, ConsumerOptions, KafkaPort } from '../kafka/port.ts';
+import { type EventEnvelope, headersOf } from '../events/envelope.ts';
+import { createKafkajsPort } from '../kafka/kafkajs/index.ts';
+import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
+import type { Consumer, ConsumerOptions, KafkaConnection, KafkaPort, TransactionalKafkaPort } from '../kafka/port.ts';
 import { uniqueName } from '../testing/servers.ts';
 import { openPool } from './database/pool.ts';
 import { createInbox, type Inbox, type InboxOptions } from './inbox.ts';
@@ -35,6 +37,11 @@ function effectsOf(group: string): InboxHandler {
     },
   };
 }
+
+const adapters: [string, (connection: KafkaConnection) => TransactionalKafkaPort][] = [
+  ['kafkajs', createKafkajsPort],
+  ['@platformatic/kafka', createPlatformaticPort],
+];
 
 const effects = async (group: string) =>
   (await database.effects()).filter((what) => what.startsWith(`${group}:`)).map((what) => what.split(':')[1]!);
@@ -239,5 +246,37 @@ describe('an inbox on Kafka and MySQL', () => {
     expect(metrics['inbox.dead_letters.total malformed']).toBe(3);
     expectOnceInOrder(await effects(group), published);
     await stop();
+  });
+
+  it.each(adapters)('counts no markers of transactions as lag, read by %s', async (_name, connect) => {
+    const group = uniqueName('group');
+    const transactional = await testTopic(1);
+    const kafka = connect(transactional.connection);
+    const publisher = kafka.transactionalPublisher({ transactionalId: group });
+    const { inbox, metrics, stop } = await member(group, { kafka, options: { topics: [transactional.topic] } });
+    await publisher.fence();
+    for (const version of [1, 2, 3]) {
+      const event = testEvent('1', version);
+      const value = Buffer.from(JSON.stringify(event.payload));
+      const message = {
+        topic: transactional.topic,
+        partition: 0,
+        key: Buffer.from('1'),
+        value,
+        headers: headersOf(event),
+      };
+      await publisher.transaction([message]);
+    }
+    await waitFor('all effects', () => metrics['inbox.events.applied.total'] === 3);
+    await waitFor('no lag', () => inbox.status().lagEvents === 0);
+    const admin = kafka.admin();
+    const { end } = (await admin.offsets(transactional.topic))[0]!;
+    const [partition] = inbox.status().partitions;
+    expect(end - BigInt(partition!.position)).toBe(1n);
+    expect(partition).toMatchObject({ lagEvents: 0, lagMs: 0, highWatermark: partition!.position });
+    await admin.close();
+    await publisher.close();
+    await stop();
+    await transactional.close();
   });
 });

@@ -4,6 +4,7 @@ import { backoffMs, pause, systemClock } from './clock.ts';
 import { type DeadLetters, deadLettersOf } from './dead-letters/operations.ts';
 import { checkHandlers } from './dispatch.ts';
 import { Figures } from './figures.ts';
+import { NoGapError } from './gaps/answer.ts';
 import { GapKeeper } from './gaps/keeper.ts';
 import { noMetrics } from './metrics.ts';
 import type { InboxOptions } from './options.ts';
@@ -35,12 +36,6 @@ export interface Inbox {
   readonly deadLetters: DeadLetters;
 }
 
-export class NoGapError extends Error {
-  override readonly name = 'NoGapError';
-  readonly code = 'INBOX_NO_GAP';
-  readonly retryable = false;
-}
-
 /** How long a consumer may take to stop before it is given up. */
 const stopLimitMs = 15_000;
 
@@ -57,7 +52,7 @@ export function createInbox(options: InboxOptions): Inbox {
   checkHandlers(options.handlers, new Set(options.catalogue.definitions.map(({ type }) => type)));
   options.catalogue.prepare(options.catalogue.definitions);
 
-  const progress = new Progress(clock);
+  const progress = new Progress(clock, options.kafka.lastCommitted !== undefined);
   const workerOptions = {
     store,
     mode: options.mode,
@@ -108,6 +103,7 @@ export function createInbox(options: InboxOptions): Inbox {
     store,
     progress,
     admin: () => admin,
+    lastCommitted: options.kafka.lastCommitted,
     lastSignOfLifeMs: () => current?.consumer.status().lastProgressMs ?? Number.NEGATIVE_INFINITY,
     clock,
     metrics,
@@ -278,12 +274,12 @@ export function createInbox(options: InboxOptions): Inbox {
     cancelWatch = clock.after(stallMs / 4, async () => {
       try {
         const status = current?.consumer.status();
-        const silentMs = clock.monotonicMs() - (status?.lastProgressMs ?? 0);
+        const silentMs = Math.max(clock.monotonicMs() - (status?.lastProgressMs ?? 0), progress.stuckMs());
         if (status && silentMs > stallMs) {
           metrics.count('inbox.consumer.rebuilds.total', 1);
           rebuilds++;
           logger.error(
-            `inbox: the consumer of ${options.group} gave no sign of life for ${Math.round(silentMs)} ms (${status.state}); ` +
+            `inbox: the consumer of ${options.group} gave no sign of life or work for ${Math.round(silentMs)} ms (${status.state}); ` +
               'it is made anew.',
             status.lastError,
           );

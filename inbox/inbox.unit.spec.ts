@@ -99,7 +99,7 @@ describe('the inbox and its consumer', () => {
     expect(kafka.consumers).toHaveLength(2);
     expect(kafka.consumers[1]!.started).toBe(true);
     expect(metrics['inbox.consumer.rebuilds.total']).toBe(1);
-    expect(logs.join('\n')).toMatch(/gave no sign of life for \d+ ms/);
+    expect(logs.join('\n')).toMatch(/gave no sign of life or work for \d+ ms/);
     expect(inbox.status().consumer.rebuilds).toBe(1);
     await expect(clock.until(consumer.deliver(batchOf(events(1))))).rejects.toThrow('the inbox stops');
     expect(await clock.until(kafka.consumers[1]!.deliver(batchOf(events(1))))).toEqual({ resolvedOffset: 0n });
@@ -112,6 +112,29 @@ describe('the inbox and its consumer', () => {
       await clock.advance(10_000);
     }
     expect(kafka.consumers).toHaveLength(1);
+  });
+
+  it('makes a consumer anew that sends heartbeats and hands over nothing although events wait', async () => {
+    const clock = new ManualClock();
+    const kafka = fakeKafka(clock);
+    const lastCommitted = async () => ({ ...batchOf(events(1)).messages[0]!, offset: 4n });
+    await setUp({ clock, kafka: { ...kafka, lastCommitted } });
+    const beat = async (seconds: number) => {
+      for (let second = 0; second < seconds; second += 5) {
+        const consumer = kafka.consumers.at(-1)!;
+        consumer.current = { ...consumer.current, lastProgressMs: clock.monotonicMs() };
+        await clock.advance(5000);
+      }
+    };
+    await kafka.consumers[0]!.options.onAssigned!([place]);
+    kafka.ends = [0n];
+    await beat(300);
+    expect(kafka.consumers).toHaveLength(1);
+    kafka.ends = [5n];
+    await beat(50);
+    expect(kafka.consumers).toHaveLength(1);
+    await beat(30);
+    expect(kafka.consumers).toHaveLength(2);
   });
 
   it('takes an offset out of range as an alarm, and a first read after retention as none', async () => {
@@ -185,6 +208,40 @@ describe('the lag that an inbox tells', () => {
     await clock.advance(2000);
     consumer.current = { ...consumer.current, lastProgressMs: clock.monotonicMs() };
     expect(lagOf(setup)).toMatchObject({ lagEvents: 4 });
+  });
+
+  it('knows markers from events where the last event can be asked for, and asks once for each end', async () => {
+    const clock = new ManualClock();
+    const kafka = fakeKafka(clock);
+    let lastOffset = 0n;
+    let asked = 0;
+    const setup = await setUp({
+      clock,
+      kafka: {
+        ...kafka,
+        admin: kafka.admin,
+        lastCommitted: async () => {
+          asked++;
+          return { ...batchOf(events(1)).messages[0]!, offset: lastOffset };
+        },
+      },
+    });
+    const consumer = kafka.consumers[0]!;
+    kafka.ends = [2n];
+    await consumer.options.onAssigned!([place]);
+    await clock.until(consumer.deliver({ ...batchOf(events(1)), highWatermark: 2n }));
+    for (let second = 0; second < 20; second++) await clock.advance(1000);
+    expect(lagOf(setup)).toEqual({ lagEvents: 0, lagMs: 0 });
+    expect(asked).toBe(1);
+    kafka.ends = [4n];
+    lastOffset = 2n;
+    for (let second = 0; second < 20; second++) {
+      await clock.advance(1000);
+      consumer.current = { ...consumer.current, lastProgressMs: clock.monotonicMs() };
+    }
+    expect(lagOf(setup)).toMatchObject({ lagEvents: 2 });
+    expect(lagOf(setup).lagMs).toBeGreaterThan(10_000);
+    expect(asked).toBe(2);
   });
 
   it('forgets partitions that are gone', async () => {

@@ -1,5 +1,5 @@
 import type { Catalogue } from '../events/catalogue.ts';
-import type { KafkaPort, Logger } from '../kafka/port.ts';
+import type { KafkaPort, Logger, TransactionalKafkaPort } from '../kafka/port.ts';
 import type { Baseline } from './apply.ts';
 import type { Clock } from './clock.ts';
 import type { AskProducer } from './gaps/answer.ts';
@@ -19,7 +19,8 @@ export interface InboxOptions {
   handlers: InboxHandlers;
   afterCommit?: AfterCommit | undefined;
   store: InboxStore;
-  kafka: Pick<KafkaPort, 'consumer' | 'admin'>;
+  /** With `lastCommitted` markers of transactions are told from events; without it they are guessed by their staying. */
+  kafka: Pick<KafkaPort, 'consumer' | 'admin'> & Partial<Pick<TransactionalKafkaPort, 'lastCommitted'>>;
   clock?: Clock;
   metrics?: InboxMetrics;
   logger?: Logger;

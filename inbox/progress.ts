@@ -15,13 +15,19 @@ export class Progress {
   #partitions = new Map<string, PartitionProgress>();
   #inHand = 0;
   #idleSinceMs: number;
+  #lastWorkMs: number;
+  #exactEnds: boolean;
 
-  constructor(clock: Clock) {
+  /** `exactEnds`: ends that are heard of do not count markers of transactions, so that nothing is left to guess. */
+  constructor(clock: Clock, exactEnds: boolean) {
     this.#clock = clock;
+    this.#exactEnds = exactEnds;
     this.#idleSinceMs = clock.monotonicMs();
+    this.#lastWorkMs = clock.monotonicMs();
   }
 
   assigned(positions: readonly Position[]): void {
+    this.#lastWorkMs = this.#clock.monotonicMs();
     for (const { topic, partition, offset } of positions) {
       this.#partitions.set(nameOf({ topic, partition }), {
         topic,
@@ -57,6 +63,7 @@ export class Progress {
   ended(batch: IncomingBatch): void {
     this.#inHand--;
     this.#idleSinceMs = this.#clock.monotonicMs();
+    this.#lastWorkMs = this.#idleSinceMs;
     const progress = this.#partitions.get(nameOf(batch));
     if (progress) progress.inHandSinceWallMs = null;
   }
@@ -74,6 +81,23 @@ export class Progress {
     }
   }
 
+  /**
+   * For how long events have waited with nothing handed over at all; 0 where none wait or nobody can tell. A consumer whose
+   * heartbeats go on may have stopped to fetch.
+   */
+  stuckMs(): number {
+    const behind = [...this.#partitions.values()].filter(({ end, position }) => end !== null && end > position);
+    if (!this.#exactEnds || this.#inHand > 0 || behind.length === 0) return 0;
+    const behindForMs = Math.max(...behind.map((each) => this.#clock.wallMs() - (each.behindSinceWallMs ?? Infinity)));
+    return Math.max(0, Math.min(behindForMs, this.#clock.monotonicMs() - this.#lastWorkMs));
+  }
+
+  /** Whether there is something between the position and this end, and nothing in hand. */
+  waitsBefore(partition: TopicPartition, end: bigint): boolean {
+    const progress = this.#partitions.get(nameOf(partition));
+    return progress !== undefined && progress.inHandSinceWallMs === null && progress.position < end;
+  }
+
   /** A partition's end, as somebody who asked the broker has heard. */
   heardEnd(partition: TopicPartition, end: bigint): void {
     const progress = this.#partitions.get(nameOf(partition));
@@ -87,7 +111,7 @@ export class Progress {
       nowMs,
       nowWallMs: this.#clock.wallMs(),
       endTrustedMs,
-      quiet: this.#inHand === 0 && lastSignOfLifeMs - this.#idleSinceMs > quietMs,
+      quiet: !this.#exactEnds && this.#inHand === 0 && lastSignOfLifeMs - this.#idleSinceMs > quietMs,
     };
     return [...this.#partitions.values()].map((progress) => ({ ...progress, lag: lagOf(progress, context) }));
   }

@@ -15,3 +15,10 @@ export type GapAnswer =
 
 /** Asks the producer of `gap.source` for `gap.version`. Throws where it cannot be asked now. */
 export type AskProducer = (gap: Gap) => Promise<GapAnswer>;
+
+/** Nothing of the stream is parked, so there is nothing to go on with. */
+export class NoGapError extends Error {
+  override readonly name = 'NoGapError';
+  readonly code = 'INBOX_NO_GAP';
+  readonly retryable = false;
+}

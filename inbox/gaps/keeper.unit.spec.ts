@@ -9,7 +9,7 @@ import { GapKeeper } from './keeper.ts';
 
 const place = { topic: 'test.like', partition: 0 };
 
-function setUp(answers: (version: number) => GapAnswer | Error) {
+function setUp(answers: (version: number) => GapAnswer | Error, parkedMs = 3_600_000) {
   const store = memoryStore();
   const clock = new ManualClock();
   const metrics = recordedMetrics();
@@ -56,7 +56,7 @@ function setUp(answers: (version: number) => GapAnswer | Error) {
     metrics,
     logger,
     gapLimitMs: 30_000,
-    parkedMs: 3_600_000,
+    parkedMs,
     pollMs: 5000,
   });
   return {
@@ -119,6 +119,23 @@ describe('looking after gaps', () => {
     expect(metrics).toMatchObject({ 'inbox.alarms.total gap-dead': 1, 'inbox.alarms.total gap-gone': 1 });
     expect(logs.join('\n')).toContain('version 2 of like/article/1');
     expect(stateOf()).toEqual({ effects: [1], version: 1, parked: 1 });
+  });
+
+  it('turns what has waited for too long into dead letters, with an alarm, and lets the stream wait', async () => {
+    const { park, round, stateOf, store, metrics, asked } = setUp(eventAnswer, 59_000);
+    await park(1, 3, 4);
+    await round();
+    await round();
+    expect(stateOf()).toEqual({ effects: [1], version: 1, parked: 0 });
+    expect([...store.state.streams.values()]).toMatchObject([{ parked: 0 }]);
+    expect([...store.state.deadLetters.values()].map(({ reason, detail }) => [reason, detail])).toEqual([
+      ['parked-age', 'version 2 was missing for 60 s'],
+      ['parked-age', 'version 2 was missing for 60 s'],
+    ]);
+    expect(metrics).toMatchObject({ 'inbox.alarms.total gap-given-up': 1, 'inbox.dead_letters.total parked-age': 2 });
+    expect(asked).toEqual([]);
+    await park(2);
+    expect(stateOf()).toMatchObject({ effects: [1, 2], version: 2 });
   });
 
   it('does not take what the producer did not mean', async () => {

@@ -197,10 +197,20 @@ export const variables = {
     '100',
   ),
   viewFlushMs: variable(milliseconds(50), 'Views wait at most so long before they are written.', '2000'),
+  scoreFormula: variable(
+    Type.Union([Type.Literal('linear'), Type.Literal('reddit'), Type.Literal('hacker-news')]),
+    'How a score follows from the weighted counts and the age.',
+    'linear',
+  ),
   scoreLikes: variable(weight, 'Weight of a like in the score.', '3'),
   scoreComments: variable(weight, 'Weight of a comment in the score.', '2'),
   scoreViews: variable(weight, 'Weight of a view in the score.', '1'),
-  hotDays: variable(Type.Integer({ minimum: 1, maximum: 366 }), 'Days for which hot lists are kept.', '10'),
+  hotDays: variable(Type.Integer({ minimum: 1, maximum: 366 }), 'Days whose hot list can be asked for.', '10'),
+  hotWaitMs: variable(
+    milliseconds(0),
+    'How long a read of the hot list waits at most for what its Hotboard-Token names.',
+    '3000',
+  ),
 } satisfies Record<string, Variable>;
 
 export type VariableKey = keyof typeof variables;

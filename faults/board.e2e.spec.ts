@@ -1,6 +1,7 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
 import { loadConfig } from '../config/load.ts';
 import { startTemporaryBoard, type TemporaryBoard } from '../testing/temporary-board.ts';
 import { Traffic, type TrafficReport } from '../testing/traffic.ts';
@@ -86,6 +87,33 @@ describe('a whole board on real servers', () => {
       { rank: 2, articleId: articles[4], title: 'Article 4', score: 1, likes: 0, comments: 0, views: 1 },
     ]);
   }, 60_000);
+
+  it('shows a writer what it wrote, on either edge, where it passes the token on', async () => {
+    for (const [turn, gateway] of [...board.gateways, ...board.gateways].entries()) {
+      const userId = String(500 + turn);
+      const path = `/v1/articles/${articles[5]}/like`;
+      const { headers, body } = await client.request<{ count: number }>('PUT', path, { userId });
+      const answer = await client.request<HotList>('GET', '/v1/hot-articles?limit=100', {
+        gateway,
+        headers: { 'hotboard-token': headers.get('hotboard-token')!, prefer: 'wait=3' },
+      });
+      const { likes } = answer.body.items.find(({ articleId }) => articleId === articles[5])!;
+      expect([likes, answer.body.syncing]).toEqual([body.count, false]);
+    }
+  }, 60_000);
+
+  it('has the right lists soon after Redis was flushed under traffic', async () => {
+    const traffic = new Traffic(client, articles);
+    traffic.start(users);
+    const redis = new Redis(board.stack.environment.HOTBOARD_REDIS_URL);
+    for (let flush = 0; flush < 3; flush++) {
+      await pause(700);
+      await redis.flushall();
+    }
+    redis.disconnect();
+    expectOnlySuccess(await traffic.stop());
+    await settled(60_000);
+  }, 120_000);
 
   it.each(['edge-1', 'edge-2', 'relay-1', 'relay-2', 'hot-article-1', 'hot-article-2'])(
     'loses nothing when %s is killed with SIGKILL under traffic',

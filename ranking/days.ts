@@ -1,12 +1,21 @@
 /** A calendar day as `YYYY-MM-DD`. Days compare and sort as text. */
 export type Day = string;
 
+export const hourMs = 3_600_000;
+
 /** Days in one time zone. */
 export interface Days {
   readonly timeZone: string;
   /** The day on which this moment falls there. */
   dayOf(moment: Date): Day;
+  /** The hours since 1970 that touch this day, in order; one in which midnight falls touches two days. */
+  hoursOf(day: Day): readonly number[];
 }
+
+/** Zones reach from UTC-12 to UTC+14. */
+const hoursBefore = 15;
+const hoursAfter = 13;
+const rememberedDays = 100;
 
 /** Throws a `RangeError` for an unknown time zone. Offsets and their changes come from the IANA data of `Intl`. */
 export function daysIn(timeZone: string): Days {
@@ -16,20 +25,35 @@ export function daysIn(timeZone: string): Days {
     month: '2-digit',
     day: '2-digit',
   });
-  return {
-    timeZone,
-    dayOf(moment) {
-      let year = '';
-      let month = '';
-      let day = '';
-      for (const part of format.formatToParts(moment)) {
-        if (part.type === 'year') year = part.value;
-        else if (part.type === 'month') month = part.value;
-        else if (part.type === 'day') day = part.value;
-      }
-      return `${year.padStart(4, '0')}-${month}-${day}`;
-    },
+  const remembered = new Map<Day, readonly number[]>();
+
+  const dayOf = (moment: Date): Day => {
+    let year = '';
+    let month = '';
+    let day = '';
+    for (const part of format.formatToParts(moment)) {
+      if (part.type === 'year') year = part.value;
+      else if (part.type === 'month') month = part.value;
+      else if (part.type === 'day') day = part.value;
+    }
+    return `${year.padStart(4, '0')}-${month}-${day}`;
   };
+
+  const hoursOf = (day: Day): readonly number[] => {
+    const known = remembered.get(day);
+    if (known !== undefined) return known;
+    const midnight = Date.parse(`${day}T00:00:00Z`) / hourMs;
+    const hours: number[] = [];
+    for (let hour = midnight - hoursBefore; hour < midnight + 24 + hoursAfter; hour++) {
+      const touches = [hour * hourMs, (hour + 1) * hourMs - 1].some((ms) => dayOf(new Date(ms)) === day);
+      if (touches) hours.push(hour);
+    }
+    if (remembered.size >= rememberedDays) remembered.clear();
+    remembered.set(day, hours);
+    return hours;
+  };
+
+  return { timeZone, dayOf, hoursOf };
 }
 
 /** The day `count` days later (or earlier, below 0). Calendar days: no time zone is involved. */

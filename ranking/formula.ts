@@ -1,3 +1,5 @@
+import { hourMs } from './days.ts';
+
 /** What a score is made of. Counts are absolute. */
 export interface Counts {
   likes: number;
@@ -13,16 +15,24 @@ export interface Weights {
 }
 
 /**
- * How a score comes about. `changesWithTime` tells whether a score grows old without any event: a list that is sorted
- * when events arrive can only hold formulas where it is false; others have to be sorted when they are read.
+ * How a score comes about: in two steps, so that lists can be kept sorted also where scores grow old. What is stored of an article
+ * changes with its events only; the score follows from that and the article's age.
  */
 export interface Formula {
-  /** Names the formula with its weights: scores of two formulas of one `id` are comparable. */
+  readonly name: FormulaName;
+  readonly weights: Weights;
+  /** Names the formula with its weights: what two formulas of one `id` store is comparable. */
   readonly id: string;
+  /** A score grows old without any event. */
   readonly changesWithTime: boolean;
   /** Times are ms since 1970. Never NaN; the same input gives the same bits in every process. */
-  score(counts: Counts, createdAtMs: number, nowMs: number): number;
+  stored(counts: Counts, createdAtMs: number): number;
+  /** Never falls where `stored` rises, never rises where the article is older. Is `stored` itself where nothing changes with time. */
+  score(stored: number, createdAtMs: number, nowMs: number): number;
 }
+
+export const formulaNames = ['linear', 'reddit', 'hacker-news'] as const;
+export type FormulaName = (typeof formulaNames)[number];
 
 /** Σ weight · count, in millionths: weights like 0.1 would otherwise tell equal scores apart by their last bit. */
 export function weighted(weights: Weights, counts: Counts): number {
@@ -30,12 +40,17 @@ export function weighted(weights: Weights, counts: Counts): number {
   return Number.isInteger(sum) ? sum : Math.round(sum * 1e6) / 1e6;
 }
 
+export function formulaOf(name: FormulaName, weights: Weights): Formula {
+  return { linear, reddit, 'hacker-news': hackerNews }[name](weights);
+}
+
 /** The board's own formula: the weighted sum. */
 export function linear(weights: Weights): Formula {
   return {
-    id: `linear(${weightsId(weights)})`,
+    ...named('linear', weights),
     changesWithTime: false,
-    score: (counts) => weighted(weights, counts),
+    stored: (counts) => weighted(weights, counts),
+    score: (stored) => stored,
   };
 }
 
@@ -45,19 +60,20 @@ export function linear(weights: Weights): Formula {
  */
 export function reddit(weights: Weights): Formula {
   return {
-    id: `reddit(${weightsId(weights)})`,
+    ...named('reddit', weights),
     changesWithTime: false,
-    score: (counts, createdAtMs) => redditHot(weighted(weights, counts), createdAtMs / 1000),
+    stored: (counts, createdAtMs) => redditHot(weighted(weights, counts), createdAtMs / 1000),
+    score: (stored) => stored,
   };
 }
 
 /** Hacker News' gravity over the weighted sum; the writer's own point, which the formula takes off, is added first. */
 export function hackerNews(weights: Weights): Formula {
   return {
-    id: `hacker-news(${weightsId(weights)})`,
+    ...named('hacker-news', weights),
     changesWithTime: true,
-    score: (counts, createdAtMs, nowMs) =>
-      hackerNewsRank(weighted(weights, counts) + 1, Math.max(0, nowMs - createdAtMs) / 3_600_000),
+    stored: (counts) => weighted(weights, counts),
+    score: (stored, createdAtMs, nowMs) => hackerNewsRank(stored + 1, Math.max(0, nowMs - createdAtMs) / hourMs),
   };
 }
 
@@ -66,8 +82,14 @@ export function hackerNews(weights: Weights): Formula {
  * Source: `_hot` in reddit's r2/lib/db/_sorts.pyx.
  */
 export function redditHot(points: number, createdAtSeconds: number): number {
-  const order = Math.log10(Math.max(Math.abs(points), 1));
-  return Math.round((Math.sign(points) * order + (createdAtSeconds - 1_134_028_003) / 45_000) * 1e7) / 1e7;
+  const { order, time } = redditParts(points, createdAtSeconds);
+  return Math.round((order + time) * 1e7) / 1e7;
+}
+
+/** The two addends of `redditHot`. */
+export function redditParts(points: number, createdAtSeconds: number): { order: number; time: number } {
+  const order = Math.sign(points) * Math.log10(Math.max(Math.abs(points), 1));
+  return { order, time: (createdAtSeconds - 1_134_028_003) / 45_000 };
 }
 
 /**
@@ -75,10 +97,16 @@ export function redditHot(points: number, createdAtSeconds: number): number {
  * Source: `frontpage-rank` in Arc's news.arc.
  */
 export function hackerNewsRank(points: number, ageHours: number): number {
-  const base = points - 1;
-  return (base > 0 ? base ** 0.8 : base) / (ageHours + 2) ** 1.8;
+  const { pull, gravity } = hackerNewsParts(points, ageHours);
+  return pull / gravity;
 }
 
-function weightsId(weights: Weights): string {
-  return `${weights.likes},${weights.comments},${weights.views}`;
+/** Dividend and divisor of `hackerNewsRank`. */
+export function hackerNewsParts(points: number, ageHours: number): { pull: number; gravity: number } {
+  const base = points - 1;
+  return { pull: base > 0 ? base ** 0.8 : base, gravity: (ageHours + 2) ** 1.8 };
+}
+
+function named(name: FormulaName, weights: Weights): Pick<Formula, 'name' | 'weights' | 'id'> {
+  return { name, weights, id: `${name}(${weights.likes},${weights.comments},${weights.views})` };
 }

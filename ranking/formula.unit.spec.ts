@@ -1,20 +1,20 @@
 import { describe, expect, it } from '@jest/globals';
-import { hackerNews, hackerNewsRank, linear, reddit, redditHot, weighted } from './formula.ts';
+import { formulaNames, formulaOf, hackerNews, hackerNewsRank, linear, reddit, redditHot, weighted } from './formula.ts';
 
 const weights = { likes: 3, comments: 2, views: 1 };
 
 describe('the linear formula', () => {
   it('gives each part its own weight', () => {
-    const { score } = linear(weights);
-    expect(score({ likes: 1, comments: 0, views: 0 }, 0, 0)).toBe(3);
-    expect(score({ likes: 0, comments: 1, views: 0 }, 0, 0)).toBe(2);
-    expect(score({ likes: 0, comments: 0, views: 1 }, 0, 0)).toBe(1);
-    expect(score({ likes: 7, comments: 11, views: 13 }, 0, 0)).toBe(56);
+    const { stored } = linear(weights);
+    expect(stored({ likes: 1, comments: 0, views: 0 }, 0)).toBe(3);
+    expect(stored({ likes: 0, comments: 1, views: 0 }, 0)).toBe(2);
+    expect(stored({ likes: 0, comments: 0, views: 1 }, 0)).toBe(1);
+    expect(stored({ likes: 7, comments: 11, views: 13 }, 0)).toBe(56);
   });
 
   it('takes weights from its settings', () => {
-    const { score, id } = linear({ likes: 10, comments: 0, views: 0.5 });
-    expect(score({ likes: 2, comments: 9, views: 3 }, 0, 0)).toBe(21.5);
+    const { stored, id } = linear({ likes: 10, comments: 0, views: 0.5 });
+    expect(stored({ likes: 2, comments: 9, views: 3 }, 0)).toBe(21.5);
     expect(id).not.toBe(linear(weights).id);
   });
 
@@ -27,11 +27,10 @@ describe('the linear formula', () => {
   });
 
   it('does not change with time', () => {
-    const { score, changesWithTime } = linear(weights);
+    const { stored, score, changesWithTime } = linear(weights);
     expect(changesWithTime).toBe(false);
-    expect(score({ likes: 1, comments: 1, views: 1 }, 0, 0)).toBe(
-      score({ likes: 1, comments: 1, views: 1 }, 5e12, 9e12),
-    );
+    expect(stored({ likes: 1, comments: 1, views: 1 }, 0)).toBe(stored({ likes: 1, comments: 1, views: 1 }, 5e12));
+    expect(score(6, 0, 0)).toBe(score(6, 5e12, 9e12));
   });
 });
 
@@ -52,9 +51,9 @@ describe('the Reddit formula', () => {
   });
 
   it('counts 12.5 hours as much as ten times the points', () => {
-    const { score } = reddit(weights);
-    const older = score({ likes: 100, comments: 0, views: 0 }, epoch * 1000, 0);
-    const newer = score({ likes: 10, comments: 0, views: 0 }, (epoch + 45_000) * 1000, 0);
+    const { stored } = reddit(weights);
+    const older = stored({ likes: 100, comments: 0, views: 0 }, epoch * 1000);
+    const newer = stored({ likes: 10, comments: 0, views: 0 }, (epoch + 45_000) * 1000);
     expect(newer).toBeCloseTo(older, 6);
   });
 });
@@ -68,14 +67,32 @@ describe('the Hacker News formula', () => {
   });
 
   it('sinks with age and says so', () => {
-    const { score, changesWithTime } = hackerNews(weights);
-    const counts = { likes: 3, comments: 0, views: 1 };
+    const { stored, score, changesWithTime } = hackerNews(weights);
+    const points = stored({ likes: 3, comments: 0, views: 1 }, 0);
     expect(changesWithTime).toBe(true);
-    expect(score(counts, 0, 0)).toBeCloseTo(1.81196, 4);
-    expect(score(counts, 0, 3_600_000)).toBeLessThan(score(counts, 0, 0));
+    expect(score(points, 0, 0)).toBeCloseTo(1.81196, 4);
+    expect(score(points, 0, 3_600_000)).toBeLessThan(score(points, 0, 0));
   });
 
   it('is a number for an article below one point', () => {
     expect(hackerNewsRank(0, 1)).toBeLessThan(0);
   });
+});
+
+describe('each formula', () => {
+  it.each(formulaNames)(
+    '(%s) rises with each like, comment and view, and never with age: lists are read by that',
+    (name) => {
+      const { stored, score } = formulaOf(name, weights);
+      const nowMs = Date.parse('2026-11-21T03:00:00Z');
+      const at = (likes: number, comments: number, views: number, ageMs = 0) =>
+        score(stored({ likes, comments, views }, nowMs - 1e7), nowMs - 1e7 - ageMs, nowMs);
+      for (const count of [2, 10, 1000]) {
+        expect(at(count + 1, 0, 0)).toBeGreaterThan(at(count, 0, 0));
+        expect(at(0, count + 1, 0)).toBeGreaterThan(at(0, count, 0));
+        expect(at(0, 0, count + 1)).toBeGreaterThan(at(0, 0, count));
+        expect(at(count, 0, 0, 1e7)).toBeLessThanOrEqual(at(count, 0, 0));
+      }
+    },
+  );
 });

@@ -25,7 +25,7 @@ export class BoardClient {
   async request<Body = Record<string, unknown>>(
     method: string,
     path: string,
-    options: { userId?: string; body?: unknown; gateway?: string } = {},
+    options: { userId?: string; body?: unknown; gateway?: string; headers?: Readonly<Record<string, string>> } = {},
   ): Promise<Answer<Body>> {
     const token = options.userId === undefined ? undefined : await this.#tokenOf(options.userId);
     const init: RequestInit = {
@@ -33,6 +33,7 @@ export class BoardClient {
       headers: {
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...options.headers,
       },
       body: options.body === undefined ? undefined : JSON.stringify(options.body),
     };

@@ -8,11 +8,19 @@ import { type CallerMeta, tokenMissing } from '../../identity/caller.ts';
 import { bearerToken, createTokens } from '../../identity/tokens.ts';
 import { type ReadinessCheck, readinessOf } from '../../telemetry/readiness.ts';
 import { actionParams, Id64, type ParamsOf } from '../../validation/fields.ts';
-import { answer } from './answer.ts';
+import { answer, sharedBytes } from './answer.ts';
 import { failureOf } from './failure.ts';
 import { HttpServer } from './http-server.ts';
 import { pageFolder, pageOptions } from './page.ts';
-import { actionParamsOf, isTooLarge, maxBodyBytes, mustBeJson, type RequestParts, requestIdOf } from './request.ts';
+import {
+  actionParamsOf,
+  isTooLarge,
+  maxBodyBytes,
+  mustBeJson,
+  type RequestParts,
+  requestIdOf,
+  waitParamsOf,
+} from './request.ts';
 import { developmentRoutes, type RouteSpec, routes } from './routes.ts';
 import { traceparentOf } from './traceparent.ts';
 
@@ -66,14 +74,15 @@ export function gatewayService(config: Config): ServiceSchema {
   const specOf = (request: RoutedRequest) => specs[request.$alias?.line ?? ''];
 
   async function prepare(ctx: Context<unknown, GatewayMeta>, request: RoutedRequest): Promise<void> {
-    const { caller, numbers } = specOf(request)!;
+    const { caller, waits, ...kinds } = specOf(request)!;
     if (caller !== 'none') {
       const token = bearerToken(request.headers.authorization);
       if (token === null && caller === 'required') throw tokenMissing();
       ctx.meta.user = token === null ? null : await tokens.verify(token);
     }
     mustBeJson(request, request.body);
-    request.$params = actionParamsOf(request.$params as RequestParts, numbers);
+    const params = actionParamsOf(request.$params as RequestParts, kinds);
+    request.$params = waits ? { ...waitParamsOf(request), ...params } : params;
   }
 
   /** A POST is not repeated by Moleculer's retries: it may have happened. */
@@ -181,9 +190,10 @@ export function gatewayService(config: Config): ServiceSchema {
 
       /** In place of moleculer-web's: answers as the route says. */
       sendResponse(this: GatewayInstance, request: RoutedRequest, response: ServerResponse, data: unknown) {
-        const { status = 200, location } = specOf(request)!;
+        const { status = 200, location, shared } = specOf(request)!;
         const token = request.$ctx!.meta.consistencyToken;
-        answer(response, status, status === 204 ? undefined : data, {
+        const body = shared ? sharedBytes(data as object) : data;
+        answer(response, status, status === 204 ? undefined : body, {
           ...(token === undefined ? {} : { 'hotboard-token': token }),
           ...(location === undefined ? {} : { location: location(data as { id: string }) }),
         });

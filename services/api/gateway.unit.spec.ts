@@ -43,6 +43,11 @@ async function startGateway(): Promise<{ broker: ServiceBroker; base: string }> 
       get: { params: actionParams({ id: Id64 }), handler: (ctx: Context<{ id: string }>) => faults[ctx.params.id]!() },
     },
   });
+  const shared = { items: [] };
+  broker.createService({
+    name: 'hot-list',
+    actions: { top: (ctx: Context<{ board?: string }>) => (ctx.params.board === '1' ? shared : ctx.params) },
+  });
   broker.createService(gatewayService(config));
   await broker.start();
   return { broker, base: `http://127.0.0.1:${broker.metadata.httpPort}` };
@@ -106,6 +111,29 @@ describe('the gateway', () => {
     const { body } = await post(JSON.stringify(article), { 'x-request-id': 'a b', traceparent: 'nonsense' });
     expect(body.requestID).toMatch(/^[0-9a-f-]{36}$/);
     expect(body.traceparent).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+  });
+
+  it('reads after what Hotboard-Token names, and waits as Prefer or the query says', async () => {
+    const read = async (query: string, headers: Record<string, string> = {}) =>
+      (await request('GET', `/v1/hot-articles${query}`, { headers })).body;
+    expect(await read('?limit=3&explain=1')).toEqual({ limit: 3, explain: true });
+    expect(await read('?explain=false')).toEqual({ explain: false });
+    expect(await read('?explain=maybe')).toEqual({ explain: 'maybe' });
+    expect(await read('', { 'hotboard-token': 'abc', prefer: 'respond-async, wait=2' })).toEqual({
+      after: 'abc',
+      waitMs: 2000,
+    });
+    expect(await read('?waitMs=150', { 'hotboard-token': 'abc', prefer: 'wait=2' })).toEqual({
+      after: 'abc',
+      waitMs: 150,
+    });
+    const twice = new Headers([
+      ['hotboard-token', 'abc'],
+      ['hotboard-token', 'def'],
+    ]);
+    expect(await read('', Object.fromEntries(twice))).toEqual({ after: 'abc, def' });
+    expect(await read('?after=x', { prefer: 'wait=soon' })).toEqual({ after: 'x' });
+    for (let time = 0; time < 2; time++) expect(await read('?board=1')).toEqual({ items: [] });
   });
 
   it('needs a token for writing, and says what is wrong with one', async () => {

@@ -17,19 +17,25 @@ export interface RequestParts {
 }
 
 /**
- * The action's parameters: fields of body, query and path together, the named query fields as numbers. Throws
+ * The action's parameters: fields of body, query and path together, the named query fields as numbers or flags. Throws
  * `VALIDATION_ERROR` for a body that is no object and for a field that is given twice.
  */
-export function actionParamsOf({ body, query, params }: RequestParts, numbers: readonly string[] = []): object {
+export function actionParamsOf(
+  { body, query, params }: RequestParts,
+  { numbers = [], flags = [] }: { numbers?: readonly string[]; flags?: readonly string[] } = {},
+): object {
   if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) {
     throw validationError([{ field: '', problem: 'is no JSON object', allowed: 'an object with the fields by name' }]);
   }
-  const numeric = Object.fromEntries(
-    Object.entries(query).map(([name, value]) => [name, numbers.includes(name) ? numberOf(value) : value]),
+  const typed = Object.fromEntries(
+    Object.entries(query).map(([name, value]) => {
+      if (numbers.includes(name)) return [name, numberOf(value)];
+      return [name, flags.includes(name) ? flagOf(value) : value];
+    }),
   );
   const problems: Problem[] = [];
   const merged: Record<string, unknown> = { ...(body as object | undefined) };
-  for (const part of [numeric, params]) {
+  for (const part of [typed, params]) {
     for (const [name, value] of Object.entries(part)) {
       if (Object.hasOwn(merged, name)) {
         problems.push({ field: name, problem: 'is given twice', allowed: 'once, in the path, the query or the body' });
@@ -44,6 +50,21 @@ export function actionParamsOf({ body, query, params }: RequestParts, numbers: r
 /** `"12"` → 12; what is no number stays as it is, so that the schema can name it. */
 function numberOf(value: unknown): unknown {
   return typeof value === 'string' && /^-?[0-9]{1,15}(\.[0-9]{1,15})?$/.test(value) ? Number(value) : value;
+}
+
+function flagOf(value: unknown): unknown {
+  if (value === '1' || value === 'true') return true;
+  return value === '0' || value === 'false' ? false : value;
+}
+
+/** `after` and `waitMs` of a read: the query's own, else those of the headers `Hotboard-Token` and `Prefer: wait=<seconds>`. */
+export function waitParamsOf({ headers }: IncomingMessage): { after?: string; waitMs?: number } {
+  const token = headers['hotboard-token'];
+  const wait = /(?:^|[,;\s])wait=([0-9]{1,5})(?:$|[,;\s])/.exec(String(headers.prefer ?? ''))?.[1];
+  return {
+    ...(token === undefined ? {} : { after: String(token) }),
+    ...(wait === undefined ? {} : { waitMs: Number(wait) * 1000 }),
+  };
 }
 
 /** Throws `UNSUPPORTED_MEDIA_TYPE` where there is a body that nobody read, because it does not call itself JSON. */

@@ -7,6 +7,12 @@ export interface RouteSpec {
   status?: number;
   /** Parameters of the query string that are numbers. All others stay text. */
   numbers?: readonly string[];
+  /** Parameters of the query string that are true or false. */
+  flags?: readonly string[];
+  /** Reads what `Hotboard-Token` names, and waits for it as `Prefer: wait=…` says: the parameters `after` and `waitMs`. */
+  waits?: boolean;
+  /** The same answer is given again and again: the bytes of one object are made once. */
+  shared?: boolean;
   /** The address of what was created, for the `Location` header. */
   location?(answer: { id: string }): string;
 }
@@ -40,7 +46,14 @@ export const routes: Readonly<Record<string, RouteSpec>> = {
   'POST /articles/:articleId/views': { action: 'view.record', caller: 'required', status: 202 },
   'GET /articles/:articleId/views': { action: 'view.count', caller: 'none' },
 
-  'GET /hot-articles': { action: 'hot-list.top', caller: 'none', numbers: ['limit'] },
+  'GET /hot-articles': {
+    action: 'hot-list.top',
+    caller: 'none',
+    numbers: ['limit', 'waitMs'],
+    flags: ['explain'],
+    waits: true,
+    shared: true,
+  },
 };
 
 /** Only where the development login is on. */

@@ -68,6 +68,7 @@ describe('applying patches', () => {
       deleted('7', 3),
       liked('7', 1, 9),
       edited('7', 2, 'late'),
+      edited('7', 4, 'after it'),
       commented('7', 1, 1),
     ]);
     expect(row.deleted).toBe(true);

@@ -81,6 +81,8 @@ export class Healer {
     const wanted = scoringId(scoring);
     if (stored?.value !== wanted) {
       const rescored = await rebuilder.rescore();
+      // rows may belong to other days now: their old lists would keep them
+      if (stored !== undefined) await rebuilder.rebuild();
       await database.write(writeSetting, [settingName, wanted]);
       if (stored !== undefined)
         onInfo(`Scores follow ${wanted} now (before: ${stored.value}): ${rescored} rows changed.`);

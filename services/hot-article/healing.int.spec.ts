@@ -133,7 +133,7 @@ describe('another Redis server', () => {
   it('is not trusted with its lists: a restart may have brought back an old state', async () => {
     const ids = await hot.articlesWith([30, 20]);
     await hot.harness.redis.zadd(await keyOf('all'), 99, 'tampered');
-    await hot.harness.redis.hset(`${hot.harness.namespace}:{hot}:generations`, 'server', 'another');
+    await hot.harness.redis.hset(`${hot.harness.namespace}:{hot2}:generations`, 'server', 'another');
     await hot.projector.healer.heal();
     await hot.expectList(ids);
   });

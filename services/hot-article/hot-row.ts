@@ -22,6 +22,7 @@ export interface HotRow {
   positions: Readonly<Record<BoardSource, Position>>;
   /** For ever: what comes after a delete never brings the article back. */
   deleted: boolean;
+  /** What the formula stores: the score itself, where that does not change with time. */
   score: number;
   /** Grows by one at each change, under the row's lock. */
   rev: bigint;
@@ -44,6 +45,6 @@ export function scored(row: HotRow, { formula, days }: Scoring): HotRow {
   return {
     ...row,
     day: row.createdAtMs === null ? null : days.dayOf(new Date(row.createdAtMs)),
-    score: formula.score(row, createdAtMs, createdAtMs),
+    score: formula.stored(row, createdAtMs),
   };
 }

@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
+import type { Wanted } from '../../ranking/best-of.ts';
 import { addDays, type Day } from '../../ranking/days.ts';
 import { articleIdOf, memberOf } from '../../ranking/order.ts';
+import type { HotItem } from './hot-lists.ts';
 import type { HotRow } from './hot-row.ts';
-import type { HotItem } from './hot-table.ts';
 import { generationPrefix, type StoreKeys } from './store-keys.ts';
 import * as scripts from './store-scripts.ts';
 
@@ -48,24 +49,20 @@ export class HotStore {
     return answers;
   }
 
-  /** The best of a day, of one board or (`boardId` null) of all; null where Redis has no list for that day. */
-  async top(query: { day: Day; boardId: string | null; limit: number }): Promise<HotItem[] | null> {
-    const answer = (await this.#redis.hotTop(
-      this.#keys.generations,
-      this.#keys.prefix,
-      query.day,
-      query.boardId ?? '',
-      query.limit,
-    )) as [string[], (string | null)[]] | null;
+  /** The first of some buckets, of one board or (`boardId` null) of all; null where Redis has no lists of one of the days. */
+  async read(boardId: string | null, wanted: readonly Wanted[]): Promise<HotItem[][] | null> {
+    const { generations, prefix } = this.#keys;
+    const args = wanted.flatMap(({ bucket, take }) => [bucket.day, listOf(bucket.hour, boardId), take]);
+    const answer = (await this.#redis.hotRead(generations, prefix, ...args)) as (string | null)[][] | null;
     if (answer === null) return null;
-    const [found, cards] = answer;
-    const items: HotItem[] = [];
-    for (const [index, card] of cards.entries()) {
-      const item = itemOf(found[index * 2]!, found[index * 2 + 1]!, card);
-      if (item === null) return null;
-      items.push(item);
+    const lists: HotItem[][] = [];
+    for (let at = 0; at < answer.length; at += 2) {
+      const found = answer[at] as string[];
+      const items = answer[at + 1]!.map((card, index) => itemOf(found[index * 2]!, found[index * 2 + 1]!, card));
+      if (items.includes(null)) return null;
+      lists.push(items as HotItem[]);
     }
-    return items;
+    return lists;
   }
 
   async generations(): Promise<Generations> {
@@ -151,6 +148,7 @@ export class HotStore {
       row.rev.toString(),
       row.day,
       row.boardId ?? '',
+      String(row.createdAtMs ?? 0),
       String(row.score),
       card,
       String(this.#expiryOf(row.day)),
@@ -176,17 +174,17 @@ export class HotStore {
     const base = generationPrefix(this.#keys, day, generation);
     let cursor = '0';
     do {
-      const [next, boards] = await this.#redis.sscan(`${base}boards`, cursor, 'COUNT', unlinkAtOnce);
-      if (boards.length > 0) await this.#redis.unlink(...boards.map((board) => `${base}board:${board}`));
+      const [next, lists] = await this.#redis.sscan(`${base}lists`, cursor, 'COUNT', unlinkAtOnce);
+      if (lists.length > 0) await this.#redis.unlink(...lists.map((list) => `${base}${list}`));
       cursor = next;
     } while (cursor !== '0');
-    await this.#redis.unlink(`${base}boards`, `${base}all`, `${base}cards`);
+    await this.#redis.unlink(`${base}lists`, `${base}cards`);
   }
 }
 
 const commands = {
   hotPush: scripts.pushScript,
-  hotTop: scripts.topScript,
+  hotRead: scripts.readScript,
   hotBegin: scripts.beginScript,
   hotSwap: scripts.swapScript,
   hotSameServer: scripts.sameServerScript,
@@ -198,10 +196,24 @@ const commands = {
 
 type Scripted = Redis & Record<keyof typeof commands, (key: string, ...args: (string | number)[]) => Promise<unknown>>;
 
+/** The name of a list: see `store-keys.ts`. */
+function listOf(hour: number | null, boardId: string | null): string {
+  const board = boardId === null ? null : `board:${boardId}`;
+  return hour === null ? (board ?? 'all') : [`hour:${hour}`, ...(board === null ? [] : [board])].join(':');
+}
+
 /** Null for a card that is not as it should be: the list is not to be trusted then. */
-function itemOf(member: string, score: string, card: string | null): HotItem | null {
-  const text = card === null ? null : /^\d+ \d* (\{.*\})$/s.exec(card)?.[1];
-  if (!text) return null;
-  const { t, l, c, v } = JSON.parse(text) as { t: string; l: number; c: number; v: number };
-  return { articleId: articleIdOf(member), title: t, score: Number(score), likes: l, comments: c, views: v };
+function itemOf(member: string, stored: string, text: string | null): HotItem | null {
+  const [, createdAtMs, card] = (text === null ? null : /^\d+ \d* (\d+) (\{.*\})$/s.exec(text)) ?? [];
+  if (card === undefined) return null;
+  const { t, l, c, v } = JSON.parse(card) as { t: string; l: number; c: number; v: number };
+  return {
+    articleId: articleIdOf(member),
+    title: t,
+    stored: Number(stored),
+    createdAtMs: Number(createdAtMs),
+    likes: l,
+    comments: c,
+    views: v,
+  };
 }

@@ -45,14 +45,6 @@ SELECT article_id, rev FROM hot_article_dirty WHERE article_id > ? AND marked_at
 
 const countDirty = 'SELECT COUNT(*) AS dirty FROM hot_article_dirty';
 
-const selectTop = `
-SELECT article_id, title, score, like_count, comment_count, view_count FROM hot_article FORCE INDEX (hot_article_top)
-WHERE day = ? AND deleted = 0 ORDER BY score DESC, article_id DESC LIMIT ?`;
-
-const selectBoardTop = `
-SELECT article_id, title, score, like_count, comment_count, view_count FROM hot_article FORCE INDEX (hot_article_board_top)
-WHERE board_id = ? AND day = ? AND deleted = 0 ORDER BY score DESC, article_id DESC LIMIT ?`;
-
 const purgeRows = 'DELETE FROM hot_article WHERE seen_on < ? LIMIT ?';
 
 interface HotRecord {
@@ -132,36 +124,6 @@ export async function countMarks(sql: Sql): Promise<number> {
   return Number(row?.dirty ?? 0);
 }
 
-/** An entry of a list, with what its score is made of. */
-export interface HotItem {
-  articleId: string;
-  title: string;
-  score: number;
-  likes: number;
-  comments: number;
-  views: number;
-}
-
-/** The best of a day straight from the projection, of one board or (`boardId` null) of all. */
-export async function readTop(
-  sql: Sql,
-  { day, boardId, limit }: { day: Day; boardId: string | null; limit: number },
-): Promise<HotItem[]> {
-  type Record = Pick<HotRecord, 'article_id' | 'title' | 'score' | 'like_count' | 'comment_count' | 'view_count'>;
-  const records =
-    boardId === null
-      ? await sql.query<Record>(selectTop, [day, limit])
-      : await sql.query<Record>(selectBoardTop, [boardId, day, limit]);
-  return records.map((record) => ({
-    articleId: String(record.article_id),
-    title: record.title ?? '',
-    score: Number(record.score),
-    likes: Number(record.like_count),
-    comments: Number(record.comment_count),
-    views: Number(record.view_count),
-  }));
-}
-
 /** Deletes at most `limit` rows that were first seen before that day. Answers how many. */
 export async function purgeBefore(sql: Sql, day: Day, limit: number): Promise<number> {
   return (await sql.write(purgeRows, [day, limit])).affectedRows;
@@ -170,6 +132,11 @@ export async function purgeBefore(sql: Sql, day: Day, limit: number): Promise<nu
 /** UTC, as DATETIME(3) takes it. */
 export function sqlTime(ms: number): string {
   return new Date(ms).toISOString().slice(0, 23).replace('T', ' ');
+}
+
+/** Ms since 1970 of a UTC time as MySQL writes it. */
+export function msOf(sqlTime: string): number {
+  return Date.parse(`${sqlTime.replace(' ', 'T')}Z`);
 }
 
 function byId(records: readonly HotRecord[]): Map<string, HotRow> {
@@ -183,7 +150,7 @@ function rowOf(record: HotRecord): HotRow {
     boardId: record.board_id === null ? null : String(record.board_id),
     title: record.title,
     day: record.day,
-    createdAtMs: record.created_at === null ? null : Date.parse(`${record.created_at.replace(' ', 'T')}Z`),
+    createdAtMs: record.created_at === null ? null : msOf(record.created_at),
     likes: Number(record.like_count),
     comments: Number(record.comment_count),
     views: Number(record.view_count),

@@ -182,9 +182,14 @@ describe('settings that changed', () => {
     expect(await fromRedis(hot.harness, hot.projector)).toMatchObject([{ score: 50 }, { score: 2 }]);
   });
 
-  it('to a formula that changes with time are refused', () => {
-    const formula = { ...linear({ likes: 1, comments: 1, views: 1 }), changesWithTime: true };
-    expect(() => hot.harness.projector({ formula })).toThrow(/changes with time/);
+  it('to another time zone take each article to its new day, and off the old one', async () => {
+    const articleId = hot.newId();
+    const late = `${addDays(hot.harness.today, -1)}T22:00:00.000Z`; // the next morning in Seoul, still yesterday in UTC
+    await feed(hot.harness, hot.projector, [hot.created(articleId, { createdAt: late })]);
+    await hot.expectList([articleId]);
+    await hot.harness.projector({ timeZone: 'UTC' }).healer.heal();
+    await hot.expectList([]);
+    await hot.expectList([articleId], { day: addDays(hot.harness.today, -1) });
   });
 });
 
@@ -210,7 +215,7 @@ describe('what is too old', () => {
   it('has an end in Redis also where nobody takes it away', async () => {
     await hot.articlesWith([3]);
     const keys = await hot.harness.redis.keys(`${hot.harness.namespace}:*:${hot.harness.today}:*`);
-    expect(keys.length).toBe(4);
+    expect(keys.length).toBe(6); // cards, the names of the lists, and the four lists
     for (const key of keys) expect(await hot.harness.redis.pttl(key)).toBeGreaterThan(10 * 86_400_000);
   });
 

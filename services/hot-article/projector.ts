@@ -54,11 +54,6 @@ export class Projector {
 
   constructor(options: ProjectorOptions) {
     const { database, scoring, hotDays, logger } = options;
-    if (scoring.formula.changesWithTime) {
-      throw new TypeError(
-        `The formula ${scoring.formula.id} changes with time: lists that are sorted when events arrive can't hold it.`,
-      );
-    }
     this.#options = options;
     this.#nowMs = options.nowMs ?? Date.now;
     const nowMs = this.#nowMs;

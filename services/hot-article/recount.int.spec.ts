@@ -6,6 +6,7 @@ import { likeMigrations } from '../../migrations/like/index.ts';
 import { migrateDatabase } from '../../migrations/run.ts';
 import { viewMigrations } from '../../migrations/view/index.ts';
 import { freshDatabase } from '../../testing/servers.ts';
+import type { Projector } from './projector.ts';
 import { recount } from './recount.ts';
 import { type Database, openDatabase } from './sql.ts';
 import * as make from './testing/events.ts';
@@ -57,16 +58,44 @@ describe('the recount', () => {
     const best = await recount(producers, { day: harness.today, timeZone, weights, limit: 2 });
     expect(best.map(({ rank }) => rank)).toEqual([1, 2]);
   });
+
+  it('is what is left after Redis was flushed, and the lists rebuilt, again and again under load', async () => {
+    const events = shuffled(await randomTraffic(seeded(8), 9_007_199_254_800_000n), seeded(9));
+    const other = harness.projector({ redis: await harness.openRedis() });
+    const projectors = [harness.projector(), other] as const;
+    const half = Math.ceil(events.length / 2);
+    let writing = true;
+    const write = async (projector: Projector, own: EventEnvelope[]) => {
+      while (own.length > 0) await feed(harness, projector, own.splice(0, 3));
+    };
+    let flushes = 0;
+    const disturb = async () => {
+      while (writing) {
+        await harness.flush();
+        flushes++;
+        await other.healer.heal().catch(() => {}); // flushed in the middle of it: the next round goes on
+      }
+    };
+    const disturbing = disturb();
+    await Promise.all([write(projectors[0], events.slice(0, half)), write(projectors[1], events.slice(half))]);
+    writing = false;
+    await disturbing;
+    await other.healer.heal();
+    expect(flushes).toBeGreaterThan(3);
+    const counted = await recount(producers, { day: harness.today, timeZone, weights });
+    expect(counted.length).toBeGreaterThan(20);
+    expect(await fromRedis(harness, other)).toEqual(counted.map(({ rank: _, ...item }) => item));
+  });
 });
 
 /** Changes to the producers' tables, and the events that the producers would publish of them. */
-async function randomTraffic(random: () => number): Promise<EventEnvelope[]> {
+async function randomTraffic(random: () => number, firstId = 9_007_199_254_740_993n): Promise<EventEnvelope[]> {
   const at = harness.at();
   const sqlAt = at.slice(0, 23).replace('T', ' ');
   const events: EventEnvelope[] = [];
   const upTo = (limit: number) => Math.floor(random() * limit);
   for (let index = 0; index < 30; index++) {
-    const articleId = String(9_007_199_254_740_993n + BigInt(index));
+    const articleId = String(firstId + BigInt(index));
     const boardId = String(1 + upTo(2));
     const early = index % 10 === 9; // of the day before, by the zone
     const createdAt = early ? harness.at(1) : at;

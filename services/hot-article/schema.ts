@@ -7,15 +7,14 @@ import { type Config, required } from '../../config/load.ts';
 import { boardEvents, boardSources } from '../../events/board.ts';
 import type { KafkaPort } from '../../kafka/port.ts';
 import { InboxMixin, type InboxMixinOptions, type InboxStatus } from '../../mixins/inbox.ts';
-import { daysIn } from '../../ranking/days.ts';
-import { linear } from '../../ranking/formula.ts';
+import { daysToKeep } from '../../ranking/windows.ts';
 import { actionParams } from '../../validation/fields.ts';
 import { validationError } from '../../validation/validator.ts';
-import type { Scoring } from './hot-row.ts';
 import { moleculerMetrics } from './metrics.ts';
 import { Projector } from './projector.ts';
 import { RebuildError } from './rebuilder.ts';
 import { openRedis, readyWithin } from './redis.ts';
+import { scoringOf } from './scoring-of.ts';
 import { type Database, openDatabase } from './sql.ts';
 import { storeKeys } from './store-keys.ts';
 
@@ -36,12 +35,6 @@ const redisStartMs = 1000;
 const connections = 5;
 const rebuildTimeoutMs = 60_000;
 const rebuildLockWaitMs = 5000;
-
-/** The scoring that the configuration describes. */
-export function scoringOf(config: Config): Scoring {
-  const weights = { likes: config.scoreLikes, comments: config.scoreComments, views: config.scoreViews };
-  return { formula: linear(weights), days: daysIn(config.timeZone) };
-}
 
 /**
  * The projector of the hot list: consumes the four topics into the database `hot_article` and keeps the lists in Redis.
@@ -131,7 +124,7 @@ function projectorParts(config: Config): Partial<ServiceSchema> {
         keys: storeKeys(config.namespace),
         database: this.database,
         scoring: scoringOf(config),
-        hotDays: config.hotDays,
+        hotDays: daysToKeep(config.hotDays),
         nodeId: this.broker.nodeID,
         logger: this.logger,
         metrics: moleculerMetrics(this.broker),

@@ -1,14 +1,15 @@
 /**
  * How the hot lists lie in Redis. All of it is derived from `hot_article` and can be thrown away at any time.
  *
- *     <namespace>:{hot}:generations              HASH   live:<day> and building:<day> → generation; server → run id
- *     <namespace>:{hot}:<day>:<gen>:cards        HASH   member → "<rev> <boardId> <card>"; "#" → marks the key as made
- *     <namespace>:{hot}:<day>:<gen>:all          ZSET   member → score, every article of the day
- *     <namespace>:{hot}:<day>:<gen>:board:<id>   ZSET   the same for one board
- *     <namespace>:{hot}:<day>:<gen>:boards       SET    boards that have such a set
- *     <namespace>:{hot}:rebuild                  STRING the lock of whoever rebuilds
- *     <namespace>:{hot}:lag                      HASH   node id → "<Redis time, ms> <JSON>"
+ *     <namespace>:{hot2}:generations              HASH   live:<day> and building:<day> → generation; server → run id
+ *     <namespace>:{hot2}:<day>:<gen>:cards        HASH   member → "<rev> <boardId> <ms> <card>"; "#" → marks the key as made
+ *     <namespace>:{hot2}:<day>:<gen>:<list>       ZSET   member → what the formula stores, every article of the list
+ *     <namespace>:{hot2}:<day>:<gen>:lists        SET    the lists that there are
+ *     <namespace>:{hot2}:rebuild                  STRING the lock of whoever rebuilds
+ *     <namespace>:{hot2}:lag                      HASH   node id → "<Redis time, ms> <JSON>"
  *
+ * Each article is in four lists: `all`, `board:<id>`, `hour:<n>`, `hour:<n>:board:<id>`; n is the hour since 1970 in which it
+ * was made, and ms in its card the time. (The 2 is the version of this layout: nodes of two versions do not meet.)
  * A member is the article's id with leading zeros to 20 digits, so that Redis' order of equal scores is the order of ids. A
  * card is JSON `{t,l,c,v}`: title, likes, comments, views; an article that is not listed (deleted) has an empty card and is
  * in no sorted set, and its rev stays, so that an older write that comes late is refused. A list is readable only
@@ -25,7 +26,7 @@ export interface StoreKeys {
 }
 
 export function storeKeys(namespace: string): StoreKeys {
-  const prefix = `${namespace}:{hot}:`;
+  const prefix = `${namespace}:{hot2}:`;
   return { prefix, generations: `${prefix}generations`, rebuildLock: `${prefix}rebuild`, lag: `${prefix}lag` };
 }
 

@@ -4,8 +4,8 @@
  * Writes a set of articles to the live generation of their day and to the one being built, except where the stored rev is
  * newer. (Where one rev has two contents MySQL went back to a backup: what it says now counts.)
  *
- * ARGV: prefix, `all` or `building` (the generation being built alone), then for each article member, rev, day, board, score, card ('' takes it off the lists) and the time at which
- * the day's keys expire. Answers for each `written`, `same`, `newer` (Redis has a newer rev) or `missing` (the day has no
+ * ARGV: prefix, `all` or `building` (the generation being built alone), then for each article member, rev, day, board, the ms at
+ * which it was made, score, card ('' takes it off the lists) and the time at which the day's keys expire. Answers for each `written`, `same`, `newer` (Redis has a newer rev) or `missing` (the day has no
  * generation, or its keys are gone: it has to be built).
  */
 export const pushScript = `
@@ -24,29 +24,29 @@ local function baseOf(role, day)
   return bases[name]
 end
 
-local function write(base, member, rev, board, score, card, expireAt)
-  if card == '' then board = '' end
-  local text = rev .. ' ' .. board .. ' ' .. card
+local function listsOf(board, ms)
+  local hour = 'hour:' .. string.format('%.0f', math.floor(tonumber(ms) / 3600000))
+  return {'all', 'board:' .. board, hour, hour .. ':board:' .. board}
+end
+
+local function write(base, member, rev, board, ms, score, card, expireAt)
+  local text = rev .. ' ' .. board .. ' ' .. ms .. ' ' .. card
   local stored = redis.call('HGET', base .. 'cards', member)
   if stored == text then return 'same' end
-  local oldBoard = ''
   if stored then
-    local oldRev
-    oldRev, oldBoard = string.match(stored, '^(%d+) (%d*) ')
+    local oldRev, oldBoard, oldMs, oldCard = string.match(stored, '^(%d+) (%d*) (%d*) (.*)$')
     if tonumber(oldRev) > tonumber(rev) then return 'newer' end
+    if oldCard ~= '' and (card == '' or oldBoard ~= board or oldMs ~= ms) then
+      for _, list in ipairs(listsOf(oldBoard, oldMs)) do redis.call('ZREM', base .. list, member) end
+    end
   end
-  if oldBoard ~= '' and (card == '' or oldBoard ~= board) then
-    redis.call('ZREM', base .. 'board:' .. oldBoard, member)
-  end
-  if card == '' then
-    redis.call('ZREM', base .. 'all', member)
-  else
-    local ofBoard = base .. 'board:' .. board
-    if redis.call('ZADD', base .. 'all', score, member) == 1 then redis.call('PEXPIREAT', base .. 'all', expireAt) end
-    if redis.call('ZADD', ofBoard, score, member) == 1 then
-      redis.call('PEXPIREAT', ofBoard, expireAt)
-      redis.call('SADD', base .. 'boards', board)
-      redis.call('PEXPIREAT', base .. 'boards', expireAt)
+  if card ~= '' then
+    for _, list in ipairs(listsOf(board, ms)) do
+      if redis.call('ZADD', base .. list, score, member) == 1 then
+        redis.call('PEXPIREAT', base .. list, expireAt)
+        redis.call('SADD', base .. 'lists', list)
+        redis.call('PEXPIREAT', base .. 'lists', expireAt)
+      end
     end
   end
   redis.call('HSET', base .. 'cards', member, text)
@@ -55,32 +55,45 @@ end
 
 local answers = {}
 local roles = ARGV[2] == 'building' and {'building:'} or {'building:', 'live:'}
-for at = 3, #ARGV, 7 do
+for at = 3, #ARGV, 8 do
   local day = ARGV[at + 2]
   local answer = 'missing'
   for _, role in ipairs(roles) do
     local base = baseOf(role, day)
     if base then
-      answer = write(base, ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+      answer = write(base, ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
     end
   end
   answers[#answers + 1] = answer
 end
 return answers`;
 
-/** ARGV: prefix, day, board ('' for all), limit. Answers nil where the day has no list, else { member, score, …} and cards. */
-export const topScript = `
-local generation = redis.call('HGET', KEYS[1], 'live:' .. ARGV[2])
-if not generation then return false end
-local base = ARGV[1] .. ARGV[2] .. ':' .. generation .. ':'
-if redis.call('HEXISTS', base .. 'cards', '#') == 0 then return false end
-local key = ARGV[3] == '' and base .. 'all' or base .. 'board:' .. ARGV[3]
-local found = redis.call('ZREVRANGE', key, 0, tonumber(ARGV[4]) - 1, 'WITHSCORES')
-local members = {}
-for at = 1, #found, 2 do members[#members + 1] = found[at] end
-local cards = {}
-if #members > 0 then cards = redis.call('HMGET', base .. 'cards', unpack(members)) end
-return {found, cards}`;
+/**
+ * ARGV: prefix, then for each list that is wanted day, list and how many. Answers nil where a day has no lists, else for each
+ * { member, score, … } and the cards.
+ */
+export const readScript = `
+local bases = {}
+local answers = {}
+for at = 2, #ARGV, 3 do
+  local day = ARGV[at]
+  if bases[day] == nil then
+    local generation = redis.call('HGET', KEYS[1], 'live:' .. day)
+    if not generation then return false end
+    bases[day] = ARGV[1] .. day .. ':' .. generation .. ':'
+    if redis.call('HEXISTS', bases[day] .. 'cards', '#') == 0 then return false end
+  end
+  local found = redis.call('ZREVRANGE', bases[day] .. ARGV[at + 1], 0, tonumber(ARGV[at + 2]) - 1, 'WITHSCORES')
+  local cards = {}
+  for from = 1, #found, 2000 do
+    local members = {}
+    for i = from, math.min(from + 1999, #found), 2 do members[#members + 1] = found[i] end
+    for _, card in ipairs(redis.call('HMGET', bases[day] .. 'cards', unpack(members))) do cards[#cards + 1] = card end
+  end
+  answers[#answers + 1] = found
+  answers[#answers + 1] = cards
+end
+return answers`;
 
 /** ARGV: prefix, day, generation, expiry. Begins a generation beside the live one; answers one that was left unfinished. */
 export const beginScript = `

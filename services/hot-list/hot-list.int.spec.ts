@@ -1,14 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import moleculer, { type ServiceBroker } from 'moleculer';
 import type { Config } from '../../config/load.ts';
 import { boardSources } from '../../events/board.ts';
 import { TcpProxy } from '../../faults/proxy/proxy.ts';
 import { topicPartitions } from '../../migrations/topics.ts';
+import { encodeToken } from '../../outbox/token.ts';
 import { addDays } from '../../ranking/days.ts';
+import { daysToKeep } from '../../ranking/windows.ts';
 import { JsonSchemaValidator } from '../../validation/validator.ts';
 import type { Projector } from '../hot-article/projector.ts';
 import * as make from '../hot-article/testing/events.ts';
-import { createHarness, feed, type Harness } from '../hot-article/testing/harness.ts';
+import { commitOnly, createHarness, feed, type Harness } from '../hot-article/testing/harness.ts';
 import { type HotList, hotListService } from './schema.ts';
 
 let harness: Harness;
@@ -18,7 +20,7 @@ const proxies: TcpProxy[] = [];
 
 beforeAll(async () => {
   harness = await createHarness();
-  projector = harness.projector();
+  projector = harness.projector({ keptDays: daysToKeep(harness.config.hotDays) });
   await projector.healer.heal();
   await tellLag(0);
 });
@@ -37,7 +39,10 @@ interface EdgeOptions {
 
 /** A node with the hot list and producers that only tell their lag. */
 async function edge({ config, sources = boardSources, unsentMs = () => 0 }: EdgeOptions = {}): Promise<ServiceBroker> {
-  const broker = new moleculer.ServiceBroker({ logger: false, validator: new JsonSchemaValidator() });
+  const broker = new moleculer.ServiceBroker({
+    logger: process.env.TEST_LOGS ? { type: 'Console' } : false,
+    validator: new JsonSchemaValidator(),
+  });
   brokers.push(broker);
   broker.createService(hotListService({ ...harness.config, ...config }));
   for (const name of sources) {
@@ -139,7 +144,10 @@ describe('hot-list.top', () => {
       [{ date: 'today' }, 'date', 'YYYY-MM-DD'],
       [{ date: addDays(harness.today, -10) }, 'date', addDays(harness.today, -9)],
       [{ date: addDays(harness.today, 2) }, 'date', addDays(harness.today, 1)],
-      [{ day: harness.today }, 'day', 'board, date, limit'],
+      [{ day: harness.today }, 'day', 'board, date, window, limit'],
+      [{ window: 'year' }, 'window', 'hour, day, week, month'],
+      [{ window: 'day', date: harness.today }, 'window', 'not both'],
+      [{ waitMs: -1 }, 'waitMs', '0 to'],
     ] as const;
     for (const [params, field, allowed] of bad) {
       await expect(top(broker, params)).rejects.toMatchObject({
@@ -166,6 +174,37 @@ describe('hot-list.top', () => {
     const startedMs = performance.now();
     expect(await top(hanging)).toMatchObject({ lagMs: 0, syncing: true });
     expect(performance.now() - startedMs).toBeLessThan(900); // the call itself has a second
+  });
+
+  it('answers by windows beside the list of the day', async () => {
+    const articleId = '77777';
+    const createdAt = new Date().toISOString();
+    await feed(harness, projector, [created(articleId, { createdAt, boardId: '9' })]);
+    for (const window of ['hour', 'day', 'week', 'month']) {
+      const { items } = await top(broker, { window, board: '9' });
+      expect(items.map((item) => item.articleId)).toEqual([articleId]);
+    }
+  });
+
+  it('explains each score where it is asked to', async () => {
+    const [item] = (await top(broker, { explain: true, limit: 1 })).items;
+    expect(item).toMatchObject({
+      score: 14,
+      explanation: {
+        formula: 'linear',
+        points: 14,
+        parts: {
+          likes: { count: 1, weight: 3, points: 3 },
+          comments: { count: 0, weight: 2, points: 0 },
+          views: { count: 11, weight: 1, points: 11 },
+        },
+      },
+    });
+  });
+
+  it('gives the same object again while nothing is new, so that it is encoded once', async () => {
+    const [first, second] = await Promise.all([top(broker, { limit: 7 }), top(broker, { limit: 7 })]);
+    expect(second).toBe(first);
   });
 
   it('answers from MySQL where Redis has no list', async () => {
@@ -234,5 +273,78 @@ describe('hot-list.top', () => {
   it('answers 503, retryable, where nothing can be read and nothing ever was', async () => {
     const lost = await edge({ config: { redisUrl: 'redis://127.0.0.1:1', mysqlUrl: 'mysql://root@127.0.0.1:1' } });
     await expect(top(lost)).rejects.toMatchObject({ code: 503, type: 'HOT_LIST_UNAVAILABLE', retryable: true });
+  });
+});
+
+describe('a read after a write', () => {
+  const board = '31';
+  const articleId = '9007199254750000';
+  const tokenOf = (...writes: [source: string, version: number][]) =>
+    encodeToken(writes.map(([source, version]) => [source, 'article', articleId, String(version)] as const));
+  const ofBoard = (broker: ServiceBroker, params: object) => top(broker, { board, ...params });
+  let broker: ServiceBroker;
+
+  beforeAll(async () => {
+    broker = await edge();
+    await feed(harness, projector, [created(articleId, { boardId: board })]);
+  });
+  beforeEach(() => tellLag(0));
+
+  it('has what was written, though Redis does not have it yet', async () => {
+    await commitOnly(harness, projector, [make.liked(articleId, 1, 1)]);
+    const answer = await ofBoard(broker, { after: tokenOf(['like', 1]) });
+    expect(answer).toMatchObject({ items: [{ articleId, likes: 1 }], syncing: false });
+    expect((await ofBoard(broker, { after: tokenOf(['article', 1], ['like', 1]), waitMs: 0 })).syncing).toBe(false);
+  });
+
+  it('waits until it arrives', async () => {
+    const answer = ofBoard(broker, { after: tokenOf(['like', 2]), waitMs: 2900 });
+    const whole = await Promise.race([answer, pastTheCache().then(() => null)]);
+    expect(whole).toBeNull();
+    await feed(harness, projector, [make.liked(articleId, 2, 2)]);
+    expect(await answer).toMatchObject({ items: [{ articleId, likes: 2 }], syncing: false });
+  });
+
+  it('is syncing where it does not arrive in time', async () => {
+    const startedMs = performance.now();
+    expect(await ofBoard(broker, { after: tokenOf(['like', 99]), waitMs: 200 })).toMatchObject({ syncing: true });
+    expect(performance.now() - startedMs).toBeGreaterThan(150);
+    expect(await ofBoard(broker, { after: tokenOf(['like', 99]), waitMs: 0 })).toMatchObject({ syncing: true });
+    expect(await ofBoard(broker, {})).toMatchObject({ syncing: false });
+  });
+
+  it('waits no longer than the setting allows', async () => {
+    const hasty = await edge({ config: { hotWaitMs: 100 } });
+    const startedMs = performance.now();
+    expect(await ofBoard(hasty, { after: tokenOf(['like', 99]), waitMs: 60_000 })).toMatchObject({ syncing: true });
+    expect(performance.now() - startedMs).toBeLessThan(2000);
+  });
+
+  it('waits for all of several tokens', async () => {
+    await feed(harness, projector, [make.commented(articleId, 1, 1)]);
+    const there = tokenOf(['comment', 1]);
+    const missing = tokenOf(['view', 1]);
+    expect((await ofBoard(broker, { after: `${there},${tokenOf(['like', 1])}` })).syncing).toBe(false);
+    expect((await ofBoard(broker, { after: `${there}, ${missing}`, waitMs: 50 })).syncing).toBe(true);
+  });
+
+  it('is syncing, and waits no longer than it may, where the database does not say', async () => {
+    const mysql = await proxyTo(harness.config.mysqlUrl!);
+    const other = await edge({ config: { mysqlUrl: mysql.url } });
+    mysql.proxy.set({ mode: 'half-open' });
+    const answer = await ofBoard(other, { after: tokenOf(['like', 1]), waitMs: 100 });
+    expect(answer).toMatchObject({ items: [{ articleId }], syncing: true });
+  });
+
+  it('refuses what is no token of the board, and says what is one', async () => {
+    const foreign = encodeToken([['order', 'order', '1', '1']]);
+    const many = Array.from({ length: 51 }, (_, index) => ['like', 'article', String(index + 1), '1'] as const);
+    for (const after of ['nonsense', '!', `${tokenOf(['like', 1])},`, foreign, encodeToken(many)]) {
+      await expect(ofBoard(broker, { after })).rejects.toMatchObject({
+        code: 400,
+        type: 'VALIDATION_ERROR',
+        data: [expect.objectContaining({ field: 'Hotboard-Token' })],
+      });
+    }
   });
 });

@@ -1,16 +1,8 @@
-import type { Day } from '../../ranking/days.ts';
 import { ranked } from '../../ranking/order.ts';
 import type { Circuit } from '../hot-article/circuit.ts';
-import type { HotItem } from '../hot-article/hot-table.ts';
+import type { ListQuery, ScoredItem } from '../hot-article/hot-lists.ts';
 
-export interface ListQuery {
-  day: Day;
-  /** Null: all boards. */
-  boardId: string | null;
-  limit: number;
-}
-
-export type RankedItem = HotItem & { rank: number };
+export type RankedItem = ScoredItem & { rank: number };
 
 export interface List {
   items: RankedItem[];
@@ -21,9 +13,9 @@ export interface List {
 }
 
 export interface ListReaderOptions {
-  /** Null where Redis has no list of that day. */
-  readRedis(query: ListQuery): Promise<HotItem[] | null>;
-  readMysql(query: ListQuery): Promise<HotItem[]>;
+  /** Null where Redis does not have the list. `nowMs`: time of day at which the list is to be right. */
+  readRedis(query: ListQuery, nowMs: number): Promise<ScoredItem[] | null>;
+  readMysql(query: ListQuery, nowMs: number): Promise<ScoredItem[]>;
   redisCircuit: Circuit;
   mysqlCircuit: Circuit;
   /** Time of day, ms. */
@@ -49,6 +41,9 @@ export class ListReader {
   /** Least recently read first. */
   readonly #lists = new Map<string, { list: List; atMs: number }>();
   readonly #reading = new Map<string, Promise<List>>();
+  /** Reads of MySQL that are under way, and those that begin when they have ended. */
+  readonly #readingTruth = new Map<string, Promise<unknown>>();
+  readonly #nextTruth = new Map<string, Promise<List>>();
 
   constructor(options: ListReaderOptions) {
     this.#options = options;
@@ -56,7 +51,7 @@ export class ListReader {
 
   /** Throws `HotListUnavailableError`. */
   read(query: ListQuery): Promise<List> {
-    const key = `${query.day} ${query.boardId ?? ''} ${query.limit}`;
+    const key = keyOf(query);
     const known = this.#lists.get(key);
     if (known !== undefined && this.#options.monotonicMs() - known.atMs < this.#options.freshMs) {
       return Promise.resolve(known.list);
@@ -69,23 +64,42 @@ export class ListReader {
     return reading;
   }
 
+  /**
+   * Reads MySQL, beginning after this call: what was committed before it is in the list. Throws what MySQL throws, and
+   * `CircuitOpenError`.
+   */
+  readTruth(query: ListQuery): Promise<List> {
+    const key = keyOf(query);
+    let next = this.#nextTruth.get(key);
+    if (next === undefined) {
+      next = (this.#readingTruth.get(key) ?? Promise.resolve()).then(() => {
+        this.#nextTruth.delete(key);
+        const reading = this.#loadMysql(key, query);
+        const over = reading
+          .catch(() => {}) // its own callers hear of it
+          .then(() => {
+            if (this.#readingTruth.get(key) === over) this.#readingTruth.delete(key);
+          });
+        this.#readingTruth.set(key, over);
+        return reading;
+      });
+      this.#nextTruth.set(key, next);
+    }
+    return next;
+  }
+
   async #load(key: string, query: ListQuery): Promise<List> {
-    const { readRedis, readMysql, redisCircuit, mysqlCircuit, nowMs, monotonicMs } = this.#options;
+    const { readRedis, redisCircuit, nowMs, monotonicMs } = this.#options;
     const readAtMs = nowMs();
     const atMs = monotonicMs();
-    const fresh = (items: HotItem[], from: List['from']): List => {
-      const list = { items: ranked(items), readAtMs, from };
-      this.#remember(key, { list, atMs });
-      return list;
-    };
     try {
-      const items = await redisCircuit.run(() => readRedis(query));
-      if (items !== null) return fresh(items, 'redis');
+      const items = await redisCircuit.run(() => readRedis(query, readAtMs));
+      if (items !== null) return this.#remember(key, { items: ranked(items), readAtMs, from: 'redis' }, atMs);
     } catch {
       // away: the circuit remembers it
     }
     try {
-      return fresh(await mysqlCircuit.run(() => readMysql(query)), 'mysql');
+      return await this.#loadMysql(key, query);
     } catch (cause) {
       const last = this.#lists.get(key);
       if (last === undefined) {
@@ -95,11 +109,25 @@ export class ListReader {
     }
   }
 
-  #remember(key: string, entry: { list: List; atMs: number }): void {
-    this.#lists.delete(key);
-    this.#lists.set(key, entry);
-    if (this.#lists.size <= this.#options.remembered) return;
-    const [oldest] = this.#lists.keys();
-    this.#lists.delete(oldest!);
+  async #loadMysql(key: string, query: ListQuery): Promise<List> {
+    const { readMysql, mysqlCircuit, nowMs, monotonicMs } = this.#options;
+    const readAtMs = nowMs();
+    const atMs = monotonicMs();
+    const items = await mysqlCircuit.run(() => readMysql(query, readAtMs));
+    return this.#remember(key, { items: ranked(items), readAtMs, from: 'mysql' }, atMs);
   }
+
+  #remember(key: string, list: List, atMs: number): List {
+    this.#lists.delete(key);
+    this.#lists.set(key, { list, atMs });
+    if (this.#lists.size > this.#options.remembered) {
+      const [oldest] = this.#lists.keys();
+      this.#lists.delete(oldest!);
+    }
+    return list;
+  }
+}
+
+function keyOf({ of, boardId, limit }: ListQuery): string {
+  return `${'day' in of ? of.day : of.window} ${boardId ?? ''} ${limit}`;
 }

@@ -1,27 +1,36 @@
 import { describe, expect, it } from '@jest/globals';
 import { Circuit } from '../hot-article/circuit.ts';
-import type { HotItem } from '../hot-article/hot-table.ts';
+import type { ScoredItem } from '../hot-article/hot-lists.ts';
 import { HotListUnavailableError, ListReader } from './list-reader.ts';
 
-const item = (articleId: string, score: number): HotItem => ({
+const item = (articleId: string, score: number): ScoredItem => ({
   articleId,
   title: `title ${articleId}`,
   score,
+  stored: score,
+  createdAtMs: 0,
   likes: score,
   comments: 0,
   views: 0,
 });
-const query = { day: '2026-11-21', boardId: null, limit: 10 };
+const query = { of: { day: '2026-11-21' }, boardId: null, limit: 10 };
 
 function setUp() {
   const state = {
     nowMs: 1_000_000,
-    redis: [item('1', 5)] as HotItem[] | null | 'away',
-    mysql: [item('2', 7)] as HotItem[] | 'away',
+    redis: [item('1', 5)] as ScoredItem[] | null | 'away',
+    mysql: [item('2', 7)] as ScoredItem[] | 'away',
     redisReads: 0,
     mysqlReads: 0,
   };
   const now = () => state.nowMs;
+  let held: Promise<void> | undefined;
+  /** MySQL takes its time, until what is answered is called. */
+  const hold = () => {
+    const answer = Promise.withResolvers<void>();
+    held = answer.promise;
+    return answer.resolve;
+  };
   const reader = new ListReader({
     readRedis: async () => {
       state.redisReads++;
@@ -30,8 +39,10 @@ function setUp() {
     },
     readMysql: async () => {
       state.mysqlReads++;
-      if (state.mysql === 'away') throw new Error('mysql is away');
-      return state.mysql;
+      const items = state.mysql;
+      if (items === 'away') throw new Error('mysql is away');
+      await held;
+      return items;
     },
     redisCircuit: new Circuit({ firstMs: 1000, longestMs: 1000 }, now),
     mysqlCircuit: new Circuit({ firstMs: 1000, longestMs: 1000 }, now),
@@ -40,7 +51,7 @@ function setUp() {
     freshMs: 50,
     remembered: 2,
   });
-  return { state, reader };
+  return { state, reader, hold };
 }
 
 describe('reading a list', () => {
@@ -103,9 +114,37 @@ describe('reading a list', () => {
 
   it('keeps lists of different days, boards and limits apart', async () => {
     const { state, reader } = setUp();
-    const queries = [query, { ...query, day: '2026-11-20' }, { ...query, boardId: '1' }, { ...query, limit: 11 }];
+    const queries = [
+      query,
+      { ...query, of: { day: '2026-11-20' } },
+      { ...query, of: { window: 'day' as const } },
+      { ...query, boardId: '1' },
+      { ...query, limit: 11 },
+    ];
     for (const each of queries) await reader.read(each);
     expect(state.redisReads).toBe(queries.length);
+  });
+
+  it('reads the truth by reads that begin after each call, and few of them', async () => {
+    const { state, reader, hold } = setUp();
+    const release = hold();
+    const first = reader.readTruth(query);
+    await Promise.resolve();
+    state.mysql = [item('2', 8)]; // committed after the first read had begun
+    const later = [reader.readTruth(query), reader.readTruth(query)];
+    release();
+    expect((await first).items).toMatchObject([{ score: 7 }]);
+    for (const list of await Promise.all(later)) expect(list).toMatchObject({ from: 'mysql', items: [{ score: 8 }] });
+    expect(state.mysqlReads).toBe(2);
+  });
+
+  it('tells who asks for the truth that MySQL is away, and the next one too', async () => {
+    const { state, reader } = setUp();
+    state.mysql = 'away';
+    await expect(reader.readTruth(query)).rejects.toThrow('mysql is away');
+    state.mysql = [item('2', 7)];
+    state.nowMs += 1001;
+    expect((await reader.readTruth(query)).items).toMatchObject([{ score: 7 }]);
   });
 
   it('remembers only so many lists', async () => {

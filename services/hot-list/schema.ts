@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { Type } from '@sinclair/typebox';
 import type { Redis } from 'ioredis';
 import type { Context, Service, ServiceSchema } from 'moleculer';
@@ -6,21 +7,28 @@ import { databaseUrl } from '../../config/database-url.ts';
 import { type Config, required } from '../../config/load.ts';
 import { boardSources } from '../../events/board.ts';
 import { topicPartitions } from '../../migrations/topics.ts';
-import { daysIn, isDay, keptDays } from '../../ranking/days.ts';
+import type { Wanted } from '../../ranking/best-of.ts';
+import { isDay, keptDays } from '../../ranking/days.ts';
+import { daysToKeep, type ListOf, type WindowName, windowNames } from '../../ranking/windows.ts';
 import type { ReadinessCheck } from '../../telemetry/readiness.ts';
 import { actionParams, Id64, type ParamsOf } from '../../validation/fields.ts';
 import { validationError } from '../../validation/validator.ts';
 import { Circuit } from '../hot-article/circuit.ts';
 import { combineLag, lagFromMysql, lagFromRedis } from '../hot-article/consumer-lag.ts';
+import { type ListQuery, readBuckets, readList } from '../hot-article/hot-lists.ts';
 import { HotStore } from '../hot-article/hot-store.ts';
-import { readTop } from '../hot-article/hot-table.ts';
 import { type HotMetrics, moleculerMetrics } from '../hot-article/metrics.ts';
 import { openRedis, readyWithin } from '../hot-article/redis.ts';
+import { scoringOf } from '../hot-article/scoring-of.ts';
 import { type Database, openDatabase } from '../hot-article/sql.ts';
 import { storeKeys } from '../hot-article/store-keys.ts';
+import { AnswerCache, type HotList } from './answer.ts';
+import { Arrivals, readVersions, writesOf } from './arrival.ts';
 import { withDeadline } from './deadline.ts';
-import { type Freshness, FreshnessGauge } from './freshness.ts';
-import { HotListUnavailableError, type List, ListReader, type RankedItem } from './list-reader.ts';
+import { FreshnessGauge } from './freshness.ts';
+import { HotListUnavailableError, type List, ListReader } from './list-reader.ts';
+
+export type { HotList } from './answer.ts';
 
 const maxLimit = 100;
 const defaultLimit = 10;
@@ -28,19 +36,14 @@ const defaultLimit = 10;
 const topParams = actionParams({
   board: Type.Optional(Id64),
   date: Type.Optional(Type.String({ format: 'date', description: 'a day as YYYY-MM-DD' })),
+  window: Type.Optional(
+    Type.Unsafe<WindowName>(Type.String({ enum: [...windowNames], description: windowNames.join(', ') })),
+  ),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: maxLimit })),
+  explain: Type.Optional(Type.Boolean()),
+  after: Type.Optional(Type.String({ minLength: 1, maxLength: 8192 })),
+  waitMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 86_400_000 })),
 });
-
-/** What `hot-list.top` answers. */
-export interface HotList {
-  items: RankedItem[];
-  /** When the list was read from the store, ISO 8601. */
-  asOf: string;
-  /** The list is, or may be, behind what was written: by more than a second, or somebody could not be asked. */
-  syncing: boolean;
-  /** How far it is behind, as far as that is known; null where nothing is. */
-  lagMs: number | null;
-}
 
 export interface HotListOptions {
   /**
@@ -57,8 +60,11 @@ interface HotListService extends Service {
   database: Database;
   redisCircuit: Circuit;
   lists: ListReader;
+  answers: AnswerCache;
+  arrivals: Arrivals;
   freshness: FreshnessGauge;
   figures: HotMetrics;
+  readTruth(query: ListQuery): Promise<List>;
 }
 
 /** A read of Redis takes under a millisecond; after this time MySQL is asked. */
@@ -68,18 +74,30 @@ const redisStartMs = 500;
 const connections = 4;
 const sourceCallMs = 1000;
 
+/** How long a list is given again without reading. */
+const freshMs = 20;
+/** With a token and without a word about waiting. */
+const defaultWaitMs = 1000;
+const arrivalEveryMs = 20;
+const arrivalWaiters = 200;
+
 /**
  * The reading half of the hot list, on the edge: nothing here crosses Kafka. Lists come from Redis, where that is away from
  * MySQL, and where that is away too from memory.
  *
- * Action `hot-list.top { board?, date?, limit? }` → `HotList`: the best articles of a day (default: today in the configured time
- * zone), of one board or of all. Errors: `VALIDATION_ERROR` (400); `HOT_LIST_UNAVAILABLE` (503, retryable) where nothing
- * can be read and this list was never read before.
+ * Action `hot-list.top { board?, date? | window?, limit?, explain?, after?, waitMs? }` → `HotList`: the best articles of a
+ * calendar day (default: today in the configured time zone), or of those made in the last hour, 24 hours, 7 or 30 days; of
+ * one board or of all. `explain`: with what each score is made of. `after`: what writes answered as their consistency token,
+ * several with commas; the answer then has what they wrote, or is `syncing` where that did not arrive within `waitMs`
+ * (default 1,000; at most `HOTBOARD_HOT_WAIT_MS`). Errors: `VALIDATION_ERROR` (400); `HOT_LIST_UNAVAILABLE` (503, retryable)
+ * where nothing can be read and this list was never read before.
  */
 export function hotListService(config: Config, options: HotListOptions = {}): ServiceSchema {
   const nowMs = options.nowMs ?? Date.now;
   const monotonicMs = () => performance.now();
-  const days = daysIn(config.timeZone);
+  const scoring = scoringOf(config);
+  // the call itself has its own time limit, and the list is read after the wait
+  const longestWaitMs = Math.max(0, Math.min(config.hotWaitMs, config.requestTimeoutMs - 2 * mysqlStatementMs));
   const partitions = boardSources.flatMap((source) =>
     Array.from({ length: topicPartitions }, (_, index) => `${config.topicPrefix}.${source}/${index}`),
   );
@@ -91,15 +109,18 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
       top: {
         params: topParams,
         async handler(this: HotListService, ctx: Context<ParamsOf<typeof topParams>>): Promise<HotList> {
-          const { board, date, limit = defaultLimit } = ctx.params;
-          const day = dayAsked(date);
+          const { board, date, window, limit = defaultLimit, explain = false, after, waitMs } = ctx.params;
+          const query = { of: listAsked(date, window), boardId: board ?? null, limit };
+          const writes = after === undefined ? [] : writesOf(after);
           try {
-            const query = { day, boardId: board ?? null, limit };
-            const [list] = await Promise.all([this.lists.read(query), this.freshness.refresh()]);
+            const arrived = await this.arrivals.arrived(writes, Math.min(waitMs ?? defaultWaitMs, longestWaitMs));
+            const reading = arrived && writes.length > 0 ? this.readTruth(query) : this.lists.read(query);
+            const [list] = await Promise.all([reading, this.freshness.refresh()]);
             const freshness = this.freshness.of(list.from);
             this.figures.count('hot.reads.total', 1, { from: list.from });
             this.figures.gauge('hot.lag.ms', freshness.lagMs ?? -1);
-            return answerOf(list, freshness, nowMs());
+            const behind = !arrived || (writes.length > 0 && list.from !== 'mysql');
+            return this.answers.of(list, behind ? { ...freshness, syncing: true } : freshness, explain);
           } catch (error) {
             if (!(error instanceof HotListUnavailableError)) throw error;
             this.logger.warn(error.message, error.cause);
@@ -110,6 +131,11 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
     },
 
     methods: {
+      /** Redis may be behind MySQL: a list for somebody who waited for his write comes from there, if it can. */
+      readTruth(this: HotListService, query: ListQuery): Promise<List> {
+        return this.lists.readTruth(query).catch(() => this.lists.read(query));
+      },
+
       readiness(this: HotListService): ReadinessCheck[] {
         // without Redis it goes on with MySQL, without both with what it has
         const detail = this.redisCircuit.isOpen ? 'Redis is away; lists come from MySQL' : undefined;
@@ -127,18 +153,32 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
         },
       });
       this.database = openDatabase({ url: databaseUrl(config, 'hot-article'), connections });
-      const store = new HotStore(this.redis, storeKeys(config.namespace), config.hotDays);
+      const store = new HotStore(this.redis, storeKeys(config.namespace), daysToKeep(config.hotDays));
       this.redisCircuit = new Circuit({ firstMs: 250, longestMs: 2000 });
       const mysqlCircuit = new Circuit({ firstMs: 250, longestMs: 2000 });
       this.lists = new ListReader({
-        readRedis: (query) => store.top(query),
-        readMysql: (query) => withDeadline(readTop(this.database, query), mysqlStatementMs, 'MySQL'),
+        readRedis: (query, nowMs) =>
+          readList(query, { scoring, nowMs, read: (boardId, wanted) => store.read(boardId, wanted) }),
+        readMysql: async (query, nowMs) => {
+          const read = (boardId: string | null, wanted: readonly Wanted[]) =>
+            readBuckets(this.database, boardId, wanted);
+          return (await withDeadline(readList(query, { scoring, nowMs, read }), mysqlStatementMs, 'MySQL'))!;
+        },
         redisCircuit: this.redisCircuit,
         mysqlCircuit,
         nowMs,
         monotonicMs,
-        freshMs: 20,
+        freshMs,
         remembered: 1000,
+      });
+      this.answers = new AnswerCache(scoring.formula, nowMs);
+      this.arrivals = new Arrivals({
+        readVersions: (articleIds) =>
+          mysqlCircuit.run(() => withDeadline(readVersions(this.database, articleIds), mysqlStatementMs, 'MySQL')),
+        everyMs: arrivalEveryMs,
+        waiters: arrivalWaiters,
+        monotonicMs,
+        pause,
       });
       this.freshness = new FreshnessGauge({
         sources: boardSources,
@@ -168,10 +208,15 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
   };
   return schema as ServiceSchema;
 
-  /** Throws `VALIDATION_ERROR` for a day that is none, or whose list is not kept. */
-  function dayAsked(date: string | undefined): string {
-    const today = days.dayOf(new Date(nowMs()));
-    if (date === undefined) return today;
+  /** Throws `VALIDATION_ERROR` for a day that is none, or whose list can't be asked for. */
+  function listAsked(date: string | undefined, window: WindowName | undefined): ListOf {
+    const today = scoring.days.dayOf(new Date(nowMs()));
+    if (window !== undefined) {
+      if (date === undefined) return { window };
+      const problem = 'is given beside a date';
+      throw validationError([{ field: 'window', problem, allowed: 'a window or a date, not both' }]);
+    }
+    if (date === undefined) return { day: today };
     const kept = keptDays(today, config.hotDays);
     const allowed = `a day as YYYY-MM-DD from ${kept[0]} to ${kept.at(-1)}`;
     if (!isDay(date)) throw validationError([{ field: 'date', problem: `is ${JSON.stringify(date)}`, allowed }]);
@@ -179,14 +224,8 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
       const problem = `is ${JSON.stringify(date)}, whose list is not kept`;
       throw validationError([{ field: 'date', problem, allowed }]);
     }
-    return date;
+    return { day: date };
   }
-}
-
-function answerOf({ items, readAtMs, from }: List, { lagMs, syncing }: Freshness, nowMs: number): HotList {
-  const asOf = new Date(readAtMs).toISOString();
-  if (from !== 'memory') return { items, asOf, syncing, lagMs };
-  return { items, asOf, syncing: true, lagMs: Math.max(lagMs ?? 0, nowMs - readAtMs) };
 }
 
 async function sourceLag(service: Service, source: string, remote: boolean): Promise<number | null> {

@@ -8,9 +8,9 @@ import { inboxMigrations } from '../../../migrations/inbox/index.ts';
 import { migrateDatabase } from '../../../migrations/run.ts';
 import { addDays, type Day, daysIn } from '../../../ranking/days.ts';
 import { type Formula, linear } from '../../../ranking/formula.ts';
+import type { WindowName } from '../../../ranking/windows.ts';
 import { testServers, uniqueName } from '../../../testing/servers.ts';
-import type { HotItem } from '../hot-table.ts';
-import { readTop } from '../hot-table.ts';
+import { type ReadBuckets, readBuckets, readList, type ScoredItem } from '../hot-lists.ts';
 import { Projector } from '../projector.ts';
 import { openRedis, readyWithin } from '../redis.ts';
 import { type Database, openDatabase } from '../sql.ts';
@@ -18,6 +18,17 @@ import { storeKeys } from '../store-keys.ts';
 
 export const timeZone = 'Asia/Seoul';
 export const weights = { likes: 3, comments: 2, views: 1 };
+
+interface ProjectorSettings {
+  redis?: Redis;
+  formula?: Formula;
+  nowMs?: () => number;
+  graceMs?: number;
+  /** Default 10. */
+  keptDays?: number;
+  /** Default: Seoul. */
+  timeZone?: string;
+}
 
 /** The hot list on real servers, with a database and Redis keys of its own, and without Kafka and background loops. */
 export interface Harness {
@@ -29,12 +40,18 @@ export interface Harness {
   today: Day;
   /** A time on today's day, or `days` before it. */
   at(days?: number): string;
-  projector(options?: { redis?: Redis; formula?: Formula; nowMs?: () => number; graceMs?: number }): Projector;
+  projector(options?: ProjectorSettings): Projector;
   openRedis(url?: string): Promise<Redis>;
+  /** Removes every row, as if the database had been made anew. */
+  emptyDatabase(): Promise<void>;
   /** Removes every key of this test, as a flush would. */
   flush(): Promise<void>;
   close(): Promise<void>;
 }
+
+const selectTables = `
+SELECT table_name AS name FROM information_schema.tables
+WHERE table_schema = DATABASE() AND table_name <> 'schema_migration'`;
 
 export async function createHarness(): Promise<Harness> {
   const { mysqlUrl, redisUrl, kafkaBrokers } = testServers();
@@ -79,8 +96,8 @@ export async function createHarness(): Promise<Harness> {
         redis: options.redis ?? redis,
         keys: storeKeys(namespace),
         database,
-        scoring: { formula: options.formula ?? linear(weights), days: daysIn(timeZone) },
-        hotDays: 10,
+        scoring: { formula: options.formula ?? linear(weights), days: daysIn(options.timeZone ?? timeZone) },
+        hotDays: options.keptDays ?? 10,
         nodeId: 'node-1',
         logger: { debug() {}, info() {}, warn() {}, error() {} },
         partitionLags: () => ({}),
@@ -88,6 +105,10 @@ export async function createHarness(): Promise<Harness> {
         graceMs: options.graceMs ?? 0,
       }),
     openRedis: open,
+    async emptyDatabase() {
+      const tables = await database.query<{ name: string }>(selectTables);
+      for (const { name } of tables) await database.write(`DELETE FROM \`${name}\``);
+    },
     flush,
     async close() {
       await flush();
@@ -120,22 +141,46 @@ export async function commitOnly(
   }
 }
 
-export function fromMysql(harness: Harness, query: Partial<ListOf> = {}): Promise<HotItem[]> {
-  return readTop(harness.database, { day: harness.today, boardId: null, limit: 100, ...query });
+export async function fromMysql(harness: Harness, query: Partial<Asked> = {}): Promise<ListedItem[]> {
+  const read: ReadBuckets = (boardId, wanted) => readBuckets(harness.database, boardId, wanted);
+  return (await listed(harness, query, read))!;
 }
 
 export function fromRedis(
   harness: Harness,
   projector: Projector,
-  query: Partial<ListOf> = {},
-): Promise<HotItem[] | null> {
-  return projector.store.top({ day: harness.today, boardId: null, limit: 100, ...query });
+  query: Partial<Asked> = {},
+): Promise<ListedItem[] | null> {
+  return listed(harness, query, (boardId, wanted) => projector.store.read(boardId, wanted));
 }
 
-interface ListOf {
+async function listed(harness: Harness, asked: Partial<Asked>, read: ReadBuckets): Promise<ListedItem[] | null> {
+  const {
+    day = harness.today,
+    window,
+    boardId = null,
+    limit = 100,
+    formula = linear(weights),
+    nowMs = Date.now(),
+  } = asked;
+  const of = window === undefined ? { day } : { window };
+  const items = await readList({ of, boardId, limit }, { scoring: { formula, days: daysIn(timeZone) }, nowMs, read });
+  return items?.map(({ stored: _, createdAtMs: __, ...item }) => item) ?? null;
+}
+
+/** What a reader sees of an article, but for its rank. */
+export type ListedItem = Omit<ScoredItem, 'stored' | 'createdAtMs'>;
+
+interface Asked {
   day: Day;
+  /** In place of the day. */
+  window: WindowName;
   boardId: string | null;
   limit: number;
+  /** Default: linear. */
+  formula: Formula;
+  /** At which the list is to be right. Default: now. */
+  nowMs: number;
 }
 
 export function idsOf(items: readonly { articleId: string }[] | null): string[] {

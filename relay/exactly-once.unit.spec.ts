@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { partitionOf } from '../kafka/partitioner.ts';
-import { positionMessage } from './delivery/position.ts';
+import { positionMessage, sentRow } from './delivery/position.ts';
 import { createRelay, type Relay, type RelayOptions } from './relay.ts';
 import type { SourceStore } from './sources/store.ts';
 import { FakeDatabase } from './testing/fake-database.ts';
@@ -9,6 +9,8 @@ import type { CommitFault } from './testing/fake-transactions.ts';
 import { VirtualClock } from './testing/virtual-clock.ts';
 
 const leaseMs = 3_000;
+/** Of all events of the fake database. */
+const day = '2026-01-01';
 
 let clock: VirtualClock;
 let database: FakeDatabase;
@@ -262,7 +264,14 @@ describe('exactly-once', () => {
     const { incarnation } = database;
     database.insert(1);
     const place = { topic: 'hotboard.like.positions', partition: 1 };
-    kafka.transactions.leave(positionMessage(place, idOf(1), { incarnation, epoch, owner, ids: ['1'] }));
+    kafka.transactions.leave(
+      positionMessage(place, idOf(1), {
+        incarnation,
+        epoch,
+        owner,
+        rows: [sentRow({ id: '1', day }, database.events.get('1')!)],
+      }),
+    );
     const one = await started('a');
     database.insert(2);
     one.nudge('like');
@@ -274,6 +283,19 @@ describe('exactly-once', () => {
     database.incarnation = '00000000-0000-4000-8000-000000000003';
     await clock.until(drained, 5_000);
     expect(kafka.versionsOf(1)).toEqual([1]);
+  });
+
+  it('deletes nothing of a restored database that gives the same ids to other events', async () => {
+    const { incarnation } = database;
+    insertRounds(3);
+    const rows = Array.from({ length: 48 }, (_, index) => ({ id: String(index + 1), day, check: 'restored' }));
+    for (let bucket = 0; bucket < 8; bucket++) {
+      const place = { topic: 'hotboard.like.positions', partition: bucket };
+      kafka.transactions.leave(positionMessage(place, idOf(bucket), { incarnation, epoch: 0, owner: 'x', rows }));
+    }
+    await started('a');
+    await clock.until(drained, 5_000);
+    expectOnceInOrder(3);
   });
 
   it('is out of service, but never wrong, where every relay believes that it owns all', async () => {

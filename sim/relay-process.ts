@@ -26,6 +26,7 @@ export function startRelay(parts: Parts, process: Process, life: number): Work {
       place: { topic: positionsTopic('sim', 'like'), partition: bucket },
       lastCommitted: (place) => broker.transactions.lastCommitted(process, place),
       readLeases: () => store.readLeases(),
+      fetch: (rows) => store.fetch(rows),
     });
   };
   const relay = new SourceRelay({

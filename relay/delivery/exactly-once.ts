@@ -3,10 +3,11 @@ import type { IncomingMessage, Logger, TopicPartition, TransactionalPublisher } 
 import type { Routed } from '../batch/pack.ts';
 import { isMine } from '../lease/decide.ts';
 import type { LeaseTable, Term } from '../lease/types.ts';
+import type { OutboxStore } from '../sources/store.ts';
 import { asKafkaError, type Delivery } from './delivery.ts';
 import { Isolation, isRefusal } from './isolation.ts';
 import { createMessages } from './message.ts';
-import { judge, type Position, positionIn, positionMessage } from './position.ts';
+import { judge, type Position, positionIn, positionMessage, type SentRow, sentRow, type Whose } from './position.ts';
 
 export interface ExactlyOnceOptions {
   source: string;
@@ -20,6 +21,7 @@ export interface ExactlyOnceOptions {
   lastCommitted(place: TopicPartition): Promise<IncomingMessage | null>;
   /** Asks the database. */
   readLeases(): Promise<Pick<LeaseTable, 'leases' | 'incarnation'>>;
+  fetch: OutboxStore['fetch'];
   log: Logger;
 }
 
@@ -43,12 +45,14 @@ export class NotRightfulError extends Error {
  * mine, read the position. The loop then deletes those ids, reads the unsent rows anew, and only then sends.
  */
 export function createExactlyOnce(options: ExactlyOnceOptions): Delivery {
-  const { source, me, publisher, transactionalId, place, lastCommitted, readLeases, log } = options;
+  const { source, me, publisher, transactionalId, place, lastCommitted, readLeases, fetch, log } = options;
   const messageOf = createMessages(source);
-  let whose: Omit<Position, 'ids'> | null = null;
+  let whose: Whose | null = null;
   /** The term of the last `begin`, and whether that failed. */
   let last: { epoch: number; failed: boolean } | null = null;
   let isolation = new Isolation();
+  /** What was sent and may not be deleted yet. */
+  let sentRows = new Map<string, SentRow>();
 
   return {
     async begin(term: Term) {
@@ -60,7 +64,7 @@ export function createExactlyOnce(options: ExactlyOnceOptions): Delivery {
       await publisher.fence();
       const mine = { incarnation: await incarnationIfMine(term), epoch: term.epoch, owner: me };
       const left = await lastCommitted(place);
-      const alreadySent = left === null ? [] : sentBefore(positionIn(left), mine, term);
+      const alreadySent = left === null ? [] : await sentBefore(positionIn(left), mine, term);
       last.failed = false;
       whose = mine;
       return { alreadySent };
@@ -70,16 +74,20 @@ export function createExactlyOnce(options: ExactlyOnceOptions): Delivery {
       if (whose === null) throw new KafkaError('KAFKA_FENCE_REQUIRED', 'begin() must come first', { retryable: false });
       const { incarnation } = whose;
       const sent = isolation.choose(batch);
-      const position = { ...whose, ids: [...sent.map(({ row }) => row.id), ...unconfirmed] };
+      const rows = [
+        ...sent.map(({ row, event }) => sentRow(row, event)),
+        ...unconfirmed.flatMap((id) => sentRows.get(id) ?? []),
+      ];
       try {
         await publisher.transaction([
           ...sent.map((routed) => messageOf(routed, incarnation)),
-          positionMessage(place, transactionalId, position),
+          positionMessage(place, transactionalId, { ...whose, rows }),
         ]);
       } catch (cause) {
         return notCommitted(batch, sent, asKafkaError(cause));
       }
       isolation.succeeded(sent);
+      sentRows = new Map(rows.map((row) => [row.id, row]));
       return { acknowledged: [...sent], failures: [], again: without(batch, sent), beginAgain: false };
     },
 
@@ -94,11 +102,11 @@ export function createExactlyOnce(options: ExactlyOnceOptions): Delivery {
     throw new NotRightfulError('RELAY_LEASE_LOST', message);
   }
 
-  function sentBefore(position: Position, mine: Omit<Position, 'ids'>, { bucket }: Term): readonly string[] {
+  async function sentBefore(position: Position, mine: Whose, { bucket }: Term): Promise<readonly string[]> {
     const judgement = judge(position, mine);
     switch (judgement) {
       case 'sent':
-        return position.ids;
+        return sameEvents(position.rows, bucket);
       case 'foreign':
         log.warn(
           `${source}.${bucket}: the position is of incarnation ${position.incarnation}, the database of ${mine.incarnation}: ` +
@@ -114,6 +122,21 @@ export function createExactlyOnce(options: ExactlyOnceOptions): Delivery {
       default:
         return judgement satisfies never;
     }
+  }
+
+  /** Those whose events are the ones that were sent: a restored database may have given ids out a second time. */
+  async function sameEvents(rows: readonly SentRow[], bucket: number): Promise<string[]> {
+    const events = rows.length > 0 ? await fetch(rows.map((row) => ({ ...row, keyHash: '' }))) : [];
+    const checks = new Map(events.map((event) => [event.id, sentRow({ id: event.id, day: '' }, event).check]));
+    const same = rows.filter(({ id, check }) => checks.get(id) === check).map(({ id }) => id);
+    const others = rows.filter(({ id, check }) => checks.has(id) && checks.get(id) !== check).length;
+    if (others > 0) {
+      log.error(
+        `${source}.${bucket}: ${others} rows have the ids of others that were sent: the database was restored from a backup. ` +
+          'They count as unsent; give it a new incarnation (relay/README.md).',
+      );
+    }
+    return same;
   }
 
   function notCommitted(batch: readonly Routed[], sent: readonly Routed[], error: KafkaError) {

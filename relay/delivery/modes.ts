@@ -1,6 +1,6 @@
 import type { Logger } from '../../kafka/port.ts';
-import type { LeaseStore } from '../lease/types.ts';
 import type { CheckedOptions } from '../options.ts';
+import type { SourceStore } from '../sources/store.ts';
 import { createAtLeastOnce } from './at-least-once.ts';
 import type { Delivery } from './delivery.ts';
 import { createExactlyOnce } from './exactly-once.ts';
@@ -9,7 +9,7 @@ import { positionsTopic, transactionalIdOf } from './position.ts';
 type DeliveriesOptions = Pick<CheckedOptions, 'delivery' | 'kafka' | 'topicPrefix' | 'deliveryTimeoutMs'> & {
   source: string;
   me: string;
-  store: Pick<LeaseStore, 'readLeases'>;
+  store: Pick<SourceStore, 'readLeases' | 'fetch'>;
   log: Logger;
 };
 
@@ -33,6 +33,7 @@ export function deliveriesOf(options: DeliveriesOptions): (bucket: number, incar
       place: { topic: positionsTopic(topicPrefix, source), partition: bucket },
       lastCommitted: (place) => kafka.lastCommitted!(place),
       readLeases: () => store.readLeases(),
+      fetch: (rows) => store.fetch(rows),
       log,
     });
   };

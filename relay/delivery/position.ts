@@ -1,8 +1,25 @@
 import type { IncomingMessage, OutgoingMessage, TopicPartition } from '../../kafka/port.ts';
+import type { PendingRow, StoredEvent } from '../sources/store.ts';
+
+/** A row that is in the topic. */
+export interface SentRow extends Pick<PendingRow, 'id' | 'day'> {
+  /** The end of its event's id: a database that was restored gives an id out again, to another event. */
+  check: string;
+}
+
+export function sentRow(
+  { id, day }: Pick<PendingRow, 'id' | 'day'>,
+  { eventId }: Pick<StoredEvent, 'eventId'>,
+): SentRow {
+  return { id, day, check: eventId.slice(-checkLength) };
+}
+
+/** Of the random part of a UUID, in hexadecimal digits. */
+const checkLength = 8;
 
 /**
- * What each Kafka transaction of a bucket leaves beside its events: whose it was, and the ids of all rows that are in the
- * topic although they may still be unsent rows of the database.
+ * What each Kafka transaction of a bucket leaves beside its events: whose it was, and exactly which rows are in the topic
+ * although they may still be unsent rows of the database.
  */
 export interface Position {
   /** Of the database whose ids these are. */
@@ -10,9 +27,11 @@ export interface Position {
   /** The term in which it was written, and who had it. */
   epoch: number;
   owner: string;
-  /** Rows of this batch, and of each earlier one whose delete was not confirmed. Decimal strings, ascending. */
-  ids: readonly string[];
+  /** Of this batch, and of each earlier one whose delete was not confirmed; by day, then by id. */
+  rows: readonly SentRow[];
 }
+
+export type Whose = Omit<Position, 'rows'>;
 
 /** The compacted topic with the positions of a source: the partition's number is the bucket's. */
 export function positionsTopic(topicPrefix: string, source: string): string {
@@ -26,7 +45,7 @@ export function transactionalIdOf(topicPrefix: string, source: string, bucket: n
 
 /** What a position that was read means to the term that read it. */
 export type Judgement =
-  /** Its ids are in the topic: they are to be deleted. */
+  /** Its rows are in the topic: they are to be deleted. */
   | 'sent'
   /** Another database's: its ids say nothing about the rows of this one. */
   | 'foreign'
@@ -36,18 +55,21 @@ export type Judgement =
    */
   | 'later';
 
-export function judge(position: Position, mine: Omit<Position, 'ids'>): Judgement {
+export function judge(position: Position, mine: Whose): Judgement {
   if (position.incarnation !== mine.incarnation) return 'foreign';
   if (position.epoch > mine.epoch) return 'later';
   return position.epoch === mine.epoch && position.owner !== mine.owner ? 'later' : 'sent';
 }
 
-/** Ids take two or three bytes each: the first as it is, the others as the distance from the one before. */
+/** A row takes about ten bytes: ids are the distances from the one before, checks stand one after the other. */
 export function positionMessage(place: TopicPartition, transactionalId: string, position: Position): OutgoingMessage {
-  const { ids, ...whose } = position;
-  const sorted = ids.map(BigInt).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-  const steps = sorted.map((id, at) => id - (sorted[at - 1] ?? 0n));
-  const value = Buffer.from(JSON.stringify({ ...whose, steps: steps.join(',') }));
+  const { rows, ...whose } = position;
+  const days = [...Map.groupBy(rows, ({ day }) => day)].map(([day, ofDay]) => {
+    const sorted = ofDay.toSorted((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1));
+    const steps = sorted.map(({ id }, at) => BigInt(id) - BigInt(sorted[at - 1]?.id ?? 0));
+    return { day, steps: steps.join(','), checks: sorted.map(({ check }) => check).join('') };
+  });
+  const value = Buffer.from(JSON.stringify({ ...whose, days }));
   return { topic: place.topic, partition: place.partition, key: Buffer.from(transactionalId), value };
 }
 
@@ -60,17 +82,25 @@ export class PositionError extends Error {
 
 export function positionIn({ topic, partition, offset, value }: IncomingMessage): Position {
   try {
-    const { incarnation, epoch, owner, steps } = JSON.parse(String(value)) as Record<string, unknown>;
-    if (typeof incarnation !== 'string' || typeof owner !== 'string' || typeof steps !== 'string') throw new Error();
+    const { incarnation, epoch, owner, days } = JSON.parse(String(value)) as Record<string, unknown>;
+    if (typeof incarnation !== 'string' || typeof owner !== 'string') throw new Error();
     if (!Number.isSafeInteger(epoch)) throw new Error();
-    const ids: string[] = [];
-    let id = 0n;
-    for (const step of steps === '' ? [] : steps.split(',')) {
-      id += BigInt(step);
-      ids.push(String(id));
-    }
-    return { incarnation, epoch: epoch as number, owner, ids };
+    return { incarnation, epoch: epoch as number, owner, rows: (days as Day[]).flatMap(rowsOf) };
   } catch (cause) {
     throw new PositionError(`${topic}[${partition}] at ${offset} holds no position of a relay.`, { cause });
   }
+}
+
+interface Day {
+  day: string;
+  steps: string;
+  checks: string;
+}
+
+function rowsOf({ day, steps, checks }: Day): SentRow[] {
+  let id = 0n;
+  return steps.split(',').map((step, at) => {
+    id += BigInt(step);
+    return { id: String(id), day, check: checks.slice(at * checkLength, (at + 1) * checkLength) };
+  });
 }

@@ -156,6 +156,16 @@ export const variables = {
     'How events get into their topics: at-least-once (twice after a fault) or exactly-once (Kafka transactions).',
     'at-least-once',
   ),
+  relayMaxAttempts: variable(
+    Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    'Failures of one event for its own sake (refused, too large, missing) after which its key is dead.',
+    '10',
+  ),
+  relayDeadPolicy: variable(
+    Type.Union([Type.Literal('block-key'), Type.Literal('skip-key')]),
+    'A dead key waits for an operator (block-key), or its event is replaced by a Skipped one (skip-key).',
+    'block-key',
+  ),
   relayIdlePollMs: variable(
     milliseconds(10),
     'Longest pause between two polls of an idle bucket (a nudge wakes it at once).',

@@ -123,6 +123,19 @@ describe('a key whose event is refused', () => {
     expect(kafka.versionsOf(bad)).toEqual(versionsUpTo(5_040));
   });
 
+  it('comes back only when the delete of what was sent of it is committed', async () => {
+    refuse();
+    database.insert(bad, 5);
+    await started('a');
+    await clock.until(() => database.blocked.rowsOf(String(bad), 'blocked') === 5, 5_000);
+    kafka.fault = () => null;
+    database.slowMs = (_relay, call) => (call === 'delete' ? 700 : 0);
+    await clock.until(() => database.blocked.rowsOf(String(bad), 'pending') > 0, 20_000);
+    expect(database.pending.has(1)).toBe(false);
+    await clock.until(drained, 10_000);
+    expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4, 5]);
+  });
+
   it('counts several refused events of one batch as one attempt, waits longer each time, and is dead at the limit', async () => {
     refuse();
     database.insert(bad, 20);

@@ -17,6 +17,8 @@ export default RelayService({
       leaseMs: config.relayLeaseMs,
       batchSize: config.relayBatchSize,
       delivery: config.relayDelivery,
+      maxAttempts: config.relayMaxAttempts,
+      deadPolicy: config.relayDeadPolicy,
       longestPollMs: config.relayIdlePollMs,
       shortestPollMs: Math.min(50, config.relayIdlePollMs),
       // a broker that is back is noticed within seconds: its return is what everybody waits for then

@@ -28,6 +28,7 @@ export { createKafkajsPort } from './kafka/kafkajs/index.ts';
 export { partitionOf } from './kafka/partitioner.ts';
 export { createPlatformaticPort } from './kafka/platformatic/platformatic-port.ts';
 export type * from './kafka/port.ts';
+export { idempotencyMigrations } from './migrations/idempotency/index.ts';
 export { inboxMigrations } from './migrations/inbox/index.ts';
 export type { Migration, MigrationContext, MigrationSet } from './migrations/migration.ts';
 export { outboxMigrations } from './migrations/outbox/index.ts';
@@ -36,7 +37,15 @@ export { ensureTopics, positionTopics } from './migrations/topics.ts';
 export { askOutbox } from './mixins/ask-outbox.ts';
 export { DatabaseMixin, type DatabaseMixinOptions, type DatabaseService } from './mixins/database.ts';
 export { InboxMixin, type InboxMixinOptions } from './mixins/inbox.ts';
-export { OutboxMixin, type OutboxMixinOptions, type OutboxNudge, type OutboxService } from './mixins/outbox.ts';
+export {
+  OutboxMixin,
+  type OutboxMixinOptions,
+  type OutboxNudge,
+  type OutboxService,
+  type TransactionKey,
+  type TransactionOptions,
+} from './mixins/outbox.ts';
+export { idempotencyKeyOf } from './outbox/idempotency/key.ts';
 export { decodeToken, encodeToken } from './outbox/token.ts';
 export {
   type OutboxOperatorOptions,

@@ -176,6 +176,11 @@ export const variables = {
     'Days that sent events stay in the outbox.',
     '7',
   ),
+  idempotencyKeepHours: variable(
+    Type.Integer({ minimum: 1, maximum: 720 }),
+    'Hours that an Idempotency-Key and its answer are remembered.',
+    '24',
+  ),
 
   // inbox
   inboxIdDays: variable(

@@ -7,6 +7,8 @@ export type DatabaseFailure =
   | 'deadlock'
   /** A row stayed locked for longer than `innodb_lock_wait_timeout`: the statement is undone, the transaction is not. */
   | 'lock-wait'
+  /** MySQL: a row is locked and the statement says NOWAIT. MariaDB answers 'lock-wait' to it. */
+  | 'locked'
   /** MariaDB >= 11.6.2: a row changed since the snapshot. */
   | 'snapshot'
   /** The connection broke: what was not committed is undone. */
@@ -20,6 +22,7 @@ const byNumber: Readonly<Record<number, DatabaseFailure>> = {
   1213: 'deadlock', // ER_LOCK_DEADLOCK
   3101: 'deadlock', // ER_TRANSACTION_ROLLBACK_DURING_COMMIT (group replication)
   1205: 'lock-wait', // ER_LOCK_WAIT_TIMEOUT
+  3572: 'locked', // ER_LOCK_NOWAIT
   1020: 'snapshot', // ER_CHECKREAD
   1053: 'connection-lost', // ER_SERVER_SHUTDOWN
   1152: 'connection-lost', // ER_ABORTING_CONNECTION
@@ -70,6 +73,12 @@ export function databaseFailure(error: unknown): DatabaseFailure | null {
   // mysql2 gives these no code.
   if (/closed state$|^Connection lost/.test(driver.message ?? '')) return 'connection-lost';
   return null;
+}
+
+/** A row with the same unique key is there: the statement is undone, the transaction is not. */
+export function isDuplicateKey(error: unknown): boolean {
+  const { errno, original } = (error ?? {}) as DriverError;
+  return (original?.errno ?? errno) === 1062; // ER_DUP_ENTRY
 }
 
 /** Whether the same transaction, taken again from its start, can succeed. */

@@ -2,6 +2,7 @@ import { type BoardSource, boardSources } from '../events/board.ts';
 import { articleMigrations } from './article/index.ts';
 import { commentMigrations } from './comment/index.ts';
 import { hotArticleMigrations } from './hot-article/index.ts';
+import { idempotencyMigrations } from './idempotency/index.ts';
 import { inboxMigrations } from './inbox/index.ts';
 import { likeMigrations } from './like/index.ts';
 import type { MigrationSet } from './migration.ts';
@@ -15,16 +16,17 @@ export interface BoardDatabase {
   sets: readonly MigrationSet[];
 }
 
-const producers: Record<BoardSource, MigrationSet> = {
-  article: articleMigrations,
-  comment: commentMigrations,
-  like: likeMigrations,
-  view: viewMigrations,
+/** Articles and comments are made by POST: their clients send keys. */
+const producers: Record<BoardSource, readonly MigrationSet[]> = {
+  article: [idempotencyMigrations, articleMigrations],
+  comment: [idempotencyMigrations, commentMigrations],
+  like: [likeMigrations],
+  view: [viewMigrations],
 };
 
 /** Every database of the board and its sets: the one place that says so. */
 export const boardDatabases: readonly BoardDatabase[] = [
-  ...boardSources.map((name) => ({ name, sets: [outboxMigrations, producers[name]] })),
+  ...boardSources.map((name) => ({ name, sets: [outboxMigrations, ...producers[name]] })),
   { name: 'hot-article', sets: [inboxMigrations, hotArticleMigrations] },
 ];
 

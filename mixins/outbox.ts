@@ -3,9 +3,11 @@ import type { Sequelize, Transaction } from 'sequelize';
 import { loadConfig } from '../config/load.ts';
 import { verifyDatabase } from '../database/verify.ts';
 import type { Catalogue } from '../events/catalogue.ts';
+import { idempotencyMigrations } from '../migrations/idempotency/index.ts';
 import { outboxMigrations } from '../migrations/outbox/index.ts';
 import { forCallers } from '../outbox/for-callers.ts';
 import { answerGap, type MissingVersion, type OutboxGapAnswer } from '../outbox/gap.ts';
+import { Idempotency, type IdempotentCall } from '../outbox/idempotency/idempotency.ts';
 import { oldestUnsentAgeMs } from '../outbox/lag.ts';
 import { type OutboxMeta, readOutboxMeta } from '../outbox/meta.ts';
 import { moleculerMetrics } from '../outbox/metrics.ts';
@@ -30,6 +32,35 @@ export interface OutboxMixinOptions {
   maxEventBytes?: number;
   /** How long a transaction is taken again after deadlocks and the like. Default 5,000. */
   retryForMs?: number;
+  /**
+   * For `idempotency` in `transaction`: the database then needs the migration set `idempotency`. `keepHours`: how long keys and
+   * their answers are remembered (they are purged within a minute after). Default: `HOTBOARD_IDEMPOTENCY_KEEP_HOURS`, else 24.
+   */
+  idempotency?: { keepHours?: number };
+}
+
+/** Makes a transaction take effect once for each key. */
+export interface TransactionKey {
+  /** Whose key it is, e.g. the user's id: the keys of others are others. */
+  caller: string;
+  /** The client's key. Default: `ctx.meta.idempotencyKey`, where a gateway puts it; without one the call is an ordinary one. */
+  key?: string;
+  /** What it is a key for. Default: the action's name. */
+  scope?: string;
+  /** What has to be the same in a repeated call. Default: `ctx.params`. */
+  request?: unknown;
+}
+
+export interface TransactionOptions {
+  ctx?: Context;
+  /**
+   * Keeps the answer under the client's key, in the same transaction, and repeats it (through JSON) for the same request: see
+   * `Idempotency.transaction`. Needs the mixin's option `idempotency`. Errors: `IDEMPOTENCY_KEY_IN_USE` (409, retryable),
+   * `IDEMPOTENCY_KEY_REUSED` (422), `IDEMPOTENCY_KEY_INVALID` (400).
+   */
+  idempotency?: TransactionKey;
+  /** Runs before the transaction, unless its answer is known: asks whatever else must be true. */
+  check?(): Promise<unknown>;
 }
 
 /** What the mixin gives to `this` of a service, beside what `DatabaseMixin` gives. */
@@ -37,7 +68,7 @@ export interface OutboxService<Models = unknown> extends DatabaseService<Models>
   /** See `Outbox.transaction`. Errors are Moleculer errors (see `forCallers`), but for those that `work` throws itself. */
   transaction<Result>(
     work: (tx: OutboxTransaction) => Promise<Result> | Result,
-    options?: { ctx?: Context },
+    options?: TransactionOptions,
   ): Promise<Result>;
   /** See `Outbox.publish`: in a transaction that somebody else has opened, or in the one that is running. */
   publish(
@@ -46,6 +77,8 @@ export interface OutboxService<Models = unknown> extends DatabaseService<Models>
   ): Promise<void>;
   outboxMeta(): Promise<OutboxMeta>;
 }
+
+const purgeEveryMs = 60_000;
 
 /** The payload of the broadcast `outbox.nudge`: buckets of a source that have unsent rows. */
 export interface OutboxNudge {
@@ -69,12 +102,18 @@ export interface OutboxNudge {
 export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema> {
   interface Instance extends OutboxService, DatabaseChecks {
     outbox: Outbox;
+    outboxIdempotency: Idempotency;
+    outboxPurgeTimer?: NodeJS.Timeout;
     outboxNudger: Nudger;
     outboxKnownMeta?: OutboxMeta;
   }
 
   const expectedBuckets = () =>
     options.buckets ?? (process.env.HOTBOARD_BUCKETS ? loadConfig(process.env).buckets : undefined);
+
+  const keepHours = () =>
+    options.idempotency?.keepHours ??
+    (process.env.HOTBOARD_IDEMPOTENCY_KEEP_HOURS ? loadConfig(process.env).idempotencyKeepHours : 24);
 
   /** Made at the first use: `this.sequelize` is there by then, whatever the order of the mixins. */
   const outboxOf = (service: Instance): Outbox => {
@@ -89,6 +128,11 @@ export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema>
       nudge: (buckets) => service.outboxNudger.nudge(buckets),
       logger: service.logger,
       metrics: moleculerMetrics(service.broker, options.source),
+    });
+    service.outboxIdempotency = new Idempotency({
+      outbox: service.outbox,
+      sequelize: service.sequelize,
+      keepMs: keepHours() * 3_600_000,
     });
     publishModels(service.outbox, (service.models ?? {}) as Record<string, unknown>, options.publishes ?? {});
     return service.outbox;
@@ -126,9 +170,17 @@ export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema>
     },
 
     methods: {
-      async transaction(this: Instance, work, { ctx }: { ctx?: Context } = {}) {
+      async transaction(this: Instance, work, { ctx, idempotency, check }: TransactionOptions = {}) {
         try {
-          return await outboxOf(this).transaction(work, ctx);
+          const outbox = outboxOf(this);
+          const call = idempotency && idempotentCall(idempotency, ctx);
+          if (!call) {
+            await check?.();
+            return await outbox.transaction(work, ctx);
+          }
+          if (!options.idempotency) throw notSetUp(this.fullName);
+          await this.databaseReady();
+          return await this.outboxIdempotency.transaction(call, work, { context: ctx, check });
         } catch (error) {
           throw forCallers(error);
         }
@@ -155,7 +207,10 @@ export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema>
       this.databaseChecks = [
         ...(this.databaseChecks ?? []),
         async (sequelize: Sequelize) => {
-          await verifyDatabase(sequelize, [outboxMigrations]);
+          await verifyDatabase(
+            sequelize,
+            options.idempotency ? [outboxMigrations, idempotencyMigrations] : [outboxMigrations],
+          );
           this.outboxKnownMeta = await readOutboxMeta(sequelize, expectedBuckets());
         },
       ];
@@ -163,9 +218,16 @@ export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema>
 
     started(this: Instance) {
       outboxOf(this);
+      if (!options.idempotency) return;
+      const purge = () =>
+        this.outboxIdempotency
+          .purge()
+          .catch((error) => this.logger.warn('Old idempotency keys are still there.', error));
+      this.outboxPurgeTimer = setInterval(purge, purgeEveryMs).unref();
     },
 
     stopped(this: Instance) {
+      clearInterval(this.outboxPurgeTimer);
       this.outboxNudger.stop();
     },
   };
@@ -187,4 +249,23 @@ function missingVersion(params: unknown): MissingVersion {
     version: BigInt(text('version', /^[0-9]{1,20}$/)),
     incarnation: text('incarnation', /^.{1,36}$/),
   };
+}
+
+/** Null where the client sent no key. */
+function idempotentCall(given: TransactionKey, ctx: Context | undefined): IdempotentCall | null {
+  const key = given.key ?? (ctx?.meta as { idempotencyKey?: string } | undefined)?.idempotencyKey;
+  if (key === undefined) return null;
+  return {
+    key,
+    caller: given.caller,
+    scope: given.scope ?? ctx?.action?.name ?? '',
+    request: given.request ?? ctx?.params,
+  };
+}
+
+function notSetUp(service: string): Error {
+  return new moleculer.Errors.ServiceSchemaError(
+    `${service} gives "idempotency" to transaction(): give it to OutboxMixin too, and run the migrations "idempotency".`,
+    {},
+  );
 }

@@ -19,7 +19,15 @@ export type OutboxErrorCode =
   | 'ROW_GONE'
   /** The database has another number of buckets than this process, or no outbox at all. */
   | 'OUTBOX_MISMATCH'
-  | 'TOKEN_INVALID';
+  | 'TOKEN_INVALID'
+  /** The value of `Idempotency-Key` is none, or too long. */
+  | 'IDEMPOTENCY_KEY_INVALID'
+  /** The key belongs to a request with other contents. */
+  | 'IDEMPOTENCY_KEY_REUSED'
+  /** A call with the same key is still at work. */
+  | 'IDEMPOTENCY_KEY_IN_USE'
+  /** An idempotent call within a transaction that is not. */
+  | 'IDEMPOTENCY_NESTED';
 
 export class OutboxError extends Error {
   override readonly name = 'OutboxError';
@@ -39,5 +47,28 @@ export function endedBySomebody(): OutboxError {
   return new OutboxError(
     'TRANSACTION_ENDED',
     'The transaction was committed or rolled back before its events were written: leave that to its opener.',
+  );
+}
+
+export function outsideTransaction(type: string): OutboxError {
+  return new OutboxError(
+    'PUBLISH_OUTSIDE_TRANSACTION',
+    `publish(${JSON.stringify(type)}) was called outside a transaction, so the event could outlive a change that was undone: ` +
+      'write "await this.transaction(async (tx) => { …; tx.publish(…) })", or hand over the running one as { transaction }.',
+  );
+}
+
+export function notAwaited(): OutboxError {
+  return new OutboxError(
+    'TRANSACTION_NOT_AWAITED',
+    'A nested transaction() was still running when the outer body ended: await it. All of it was undone.',
+  );
+}
+
+/** Its record would be written, and its answer repeated, in the middle of something else. */
+export function nestedIdempotency(): OutboxError {
+  return new OutboxError(
+    'IDEMPOTENCY_NESTED',
+    'An idempotent transaction() was called within one that is not: give "idempotency" to the outer one, which covers all.',
   );
 }

@@ -8,6 +8,9 @@ const statusOf: Partial<Record<OutboxErrorCode, number>> = {
   EVENT_TOO_LARGE: 413,
   TOKEN_INVALID: 400,
   ROW_GONE: 409,
+  IDEMPOTENCY_KEY_INVALID: 400,
+  IDEMPOTENCY_KEY_REUSED: 422,
+  IDEMPOTENCY_KEY_IN_USE: 409,
 };
 
 /** In place of a message that carries the driver's own words. */

@@ -20,12 +20,21 @@ export interface OutboxTransaction {
 
 export type PayloadBuilder = (tx: OutboxTransaction) => unknown;
 
+/** Statements of their own in a transaction, around its body. What they throw undoes all of it. */
+export interface Bracket {
+  /** Before the body. */
+  first(transaction: Transaction): Promise<void>;
+  /** After the body and its events, right before the commit. `token`: see `encodeToken`; null where nothing was published. */
+  last(transaction: Transaction, answer: unknown, token: string | null): Promise<void>;
+}
+
 /**
  * One attempt of one transaction. `open`: the body runs. `closing`: events are being written, then COMMIT is on its way.
  * `ended`: committed or undone.
  */
 export class Scope {
   readonly transaction: Transaction;
+  readonly bracket: Bracket | undefined;
   readonly events: PlannedEvent[] = [];
   readonly afterCommit: (() => unknown)[] = [];
   readonly contexts: (TracedContext | undefined)[];
@@ -36,8 +45,9 @@ export class Scope {
   nested = 0;
   #failure: { error: unknown } | null = null;
 
-  constructor(transaction: Transaction, context: TracedContext | undefined) {
+  constructor(transaction: Transaction, context: TracedContext | undefined, bracket?: Bracket) {
     this.transaction = transaction;
+    this.bracket = bracket;
     this.contexts = [context];
   }
 

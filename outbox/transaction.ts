@@ -4,11 +4,11 @@ import type { Sequelize, Transaction } from 'sequelize';
 import { DatabaseError } from '../database/errors.ts';
 import { databaseFailure } from '../database/failures.ts';
 import { hasEnded, surelyUndone, undo } from './ending.ts';
-import { endedBySomebody, OutboxError } from './errors.ts';
+import { endedBySomebody, nestedIdempotency, notAwaited, OutboxError, outsideTransaction } from './errors.ts';
 import { definitionOf, type EventRules } from './event.ts';
 import { backoffMs, givenUp, transientReason } from './retry.ts';
-import { type OutboxTransaction, type PayloadBuilder, Scope } from './scope.ts';
-import { addToken, type TokenEntry } from './token.ts';
+import { type Bracket, type OutboxTransaction, type PayloadBuilder, Scope } from './scope.ts';
+import { addToken, encodeToken, type TokenEntry } from './token.ts';
 import { type TracedContext, traceparentOf } from './traceparent.ts';
 import { watchStatements } from './watch.ts';
 import { planEvent, type WrittenEvent, writeEvents } from './write.ts';
@@ -64,20 +64,25 @@ export class Outbox {
    * try again) or `DatabaseError` (`DATABASE_UNAVAILABLE`).
    *
    * `context`: a Moleculer context: gives the trace, and gets `meta.consistencyToken` after the commit.
+   * `bracket`: statements around the body; a nested call has that of the outer one.
    */
   async transaction<Result>(
     work: (tx: OutboxTransaction) => Promise<Result> | Result,
     context?: TracedContext,
+    bracket?: Bracket,
   ): Promise<Result> {
-    const outer = this.#current.getStore();
-    if (outer && outer.phase !== 'ended') return this.#join(outer, work, context);
+    const outer = this.current();
+    if (outer) {
+      if (bracket && !outer.bracket) throw nestedIdempotency();
+      return this.#join(outer, work, context);
+    }
 
     const startedMs = this.#time.nowMs();
     const { retryForMs = 5000, maxAttempts = 10 } = this.#options;
     for (let attempt = 1; ; attempt++) {
       let scope: Scope | undefined;
       try {
-        scope = await this.#begin(context);
+        scope = await this.#begin(context, bracket);
         return await this.#attempt(scope, work);
       } catch (error) {
         const reason = transientReason(error, scope ? scope.failure : null);
@@ -142,11 +147,11 @@ export class Outbox {
     transaction.afterCommit(() => this.#published(written, [options.context]));
   }
 
-  async #begin(context: TracedContext | undefined): Promise<Scope> {
+  async #begin(context: TracedContext | undefined, bracket: Bracket | undefined): Promise<Scope> {
     await this.#options.buckets();
     try {
       const transaction = await this.#options.sequelize.transaction();
-      const scope = new Scope(transaction, context);
+      const scope = new Scope(transaction, context, bracket);
       this.#scopes.set(transaction, scope);
       return scope;
     } catch (error) {
@@ -161,11 +166,17 @@ export class Outbox {
     let written: WrittenEvent[];
     try {
       [result, written] = await this.#current.run(scope, async () => {
+        const { transaction, bracket } = scope;
+        if (bracket) await ownStatements(scope, () => bracket.first(transaction));
         const answer = await work(this.#handle(scope));
         if (scope.nested > 0) throw notAwaited();
         scope.phase = 'closing';
         throwIfFailed(scope);
         const events = await this.#write(scope);
+        if (bracket) {
+          const token = events.length === 0 ? null : encodeToken(this.#tokenEntries(events));
+          await ownStatements(scope, () => bracket.last(transaction, answer, token));
+        }
         throwIfFailed(scope);
         return [answer, events];
       });
@@ -190,12 +201,7 @@ export class Outbox {
   async #write(scope: Scope): Promise<WrittenEvent[]> {
     if (scope.events.length === 0) return [];
     const buckets = await this.#options.buckets();
-    try {
-      return await writeEvents(scope.transaction, this.#options, buckets, scope.events);
-    } catch (error) {
-      scope.statementFailed(error);
-      throw error;
-    }
+    return ownStatements(scope, () => writeEvents(scope.transaction, this.#options, buckets, scope.events));
   }
 
   async #commit(scope: Scope, written: readonly WrittenEvent[]): Promise<void> {
@@ -252,35 +258,33 @@ export class Outbox {
     if (written.length === 0) return;
     this.#options.nudge([...new Set(written.map((event) => event.bucket))]);
     for (const { type } of written) this.#options.metrics?.written(type, 1);
-    const entries = written.map(
-      ({ aggregateType, aggregateId, version }): TokenEntry => [
-        this.#options.source,
-        aggregateType,
-        aggregateId,
-        String(version),
-      ],
-    );
+    const entries = this.#tokenEntries(written);
     for (const context of contexts) if (context?.meta) addToken(context.meta, entries);
   }
-}
 
-export function outsideTransaction(type: string): OutboxError {
-  return new OutboxError(
-    'PUBLISH_OUTSIDE_TRANSACTION',
-    `publish(${JSON.stringify(type)}) was called outside a transaction, so the event could outlive a change that was undone: ` +
-      'write "await this.transaction(async (tx) => { …; tx.publish(…) })", or hand over the running one as { transaction }.',
-  );
+  #tokenEntries(written: readonly WrittenEvent[]): TokenEntry[] {
+    const { source } = this.#options;
+    return written.map(({ aggregateType, aggregateId, version }) => [
+      source,
+      aggregateType,
+      aggregateId,
+      String(version),
+    ]);
+  }
 }
 
 function throwIfFailed(scope: Scope): void {
   if (scope.failure) throw scope.failure.error;
 }
 
-function notAwaited(): OutboxError {
-  return new OutboxError(
-    'TRANSACTION_NOT_AWAITED',
-    'A nested transaction() was still running when the outer body ended: await it. All of it was undone.',
-  );
+/** Statements that go past Sequelize: their failures count like those of the body. */
+async function ownStatements<Result>(scope: Scope, run: () => Promise<Result>): Promise<Result> {
+  try {
+    return await run();
+  } catch (error) {
+    scope.statementFailed(error);
+    throw error;
+  }
 }
 
 function foreignHandle(transaction: Transaction): OutboxTransaction {

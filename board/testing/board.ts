@@ -4,21 +4,10 @@ import { databaseName, databaseUrl } from '../../config/database-url.ts';
 import { type Config, loadConfig } from '../../config/load.ts';
 import { type BoardSource, boardSources } from '../../events/board.ts';
 import { createTokens } from '../../identity/tokens.ts';
-import { articleMigrations } from '../../migrations/article/index.ts';
-import { commentMigrations } from '../../migrations/comment/index.ts';
-import { likeMigrations } from '../../migrations/like/index.ts';
-import { outboxMigrations } from '../../migrations/outbox/index.ts';
+import { setsOf } from '../../migrations/databases.ts';
 import { migrateDatabase } from '../../migrations/run.ts';
-import { viewMigrations } from '../../migrations/view/index.ts';
 import { uniqueName } from '../../testing/servers.ts';
 import { JsonSchemaValidator } from '../../validation/validator.ts';
-
-const migrations = {
-  article: articleMigrations,
-  comment: commentMigrations,
-  like: likeMigrations,
-  view: viewMigrations,
-};
 
 /** An event as it waits in an outbox. */
 export interface WrittenEvent {
@@ -47,9 +36,7 @@ export async function prepareBoard(
   });
   const config = loadConfig(process.env);
   await Promise.all(
-    sources.map((source) =>
-      migrateDatabase({ url: databaseUrl(config, source), sets: [outboxMigrations, migrations[source]] }),
-    ),
+    sources.map((source) => migrateDatabase({ url: databaseUrl(config, source), sets: setsOf(source) })),
   );
   const brokers: ServiceBroker[] = [];
   return {

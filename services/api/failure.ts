@@ -109,7 +109,7 @@ function failure({ status, code, message }: Known, details: unknown = null): Fai
   return {
     status,
     headers: {
-      ...(status === 503 ? { 'retry-after': String(retryAfterS) } : {}),
+      ...(status === 503 || code === 'IDEMPOTENCY_KEY_IN_USE' ? { 'retry-after': String(retryAfterS) } : {}),
       ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     },
     body: { error: { code, message, details: details ?? null } },

@@ -15,6 +15,7 @@ import { pageFolder, pageOptions } from './page.ts';
 import {
   actionParamsOf,
   isTooLarge,
+  keyOf,
   maxBodyBytes,
   mustBeJson,
   type RequestParts,
@@ -36,6 +37,8 @@ interface RoutedRequest extends IncomingMessage {
 interface GatewayMeta extends CallerMeta {
   traceparent?: string;
   consistencyToken?: string;
+  idempotencyKey?: string;
+  idempotencyReplayed?: boolean;
 }
 
 interface Alias {
@@ -74,12 +77,14 @@ export function gatewayService(config: Config): ServiceSchema {
   const specOf = (request: RoutedRequest) => specs[request.$alias?.line ?? ''];
 
   async function prepare(ctx: Context<unknown, GatewayMeta>, request: RoutedRequest): Promise<void> {
-    const { caller, waits, ...kinds } = specOf(request)!;
+    const { caller, waits, idempotencyKey, ...kinds } = specOf(request)!;
     if (caller !== 'none') {
       const token = bearerToken(request.headers.authorization);
       if (token === null && caller === 'required') throw tokenMissing();
       ctx.meta.user = token === null ? null : await tokens.verify(token);
     }
+    const key = request.headers['idempotency-key'];
+    if (idempotencyKey && key !== undefined) ctx.meta.idempotencyKey = keyOf(key);
     mustBeJson(request, request.body);
     const params = actionParamsOf(request.$params as RequestParts, kinds);
     request.$params = waits ? { ...waitParamsOf(request), ...params } : params;
@@ -191,10 +196,11 @@ export function gatewayService(config: Config): ServiceSchema {
       /** In place of moleculer-web's: answers as the route says. */
       sendResponse(this: GatewayInstance, request: RoutedRequest, response: ServerResponse, data: unknown) {
         const { status = 200, location, shared } = specOf(request)!;
-        const token = request.$ctx!.meta.consistencyToken;
+        const { consistencyToken: token, idempotencyReplayed } = request.$ctx!.meta;
         const body = shared ? sharedBytes(data as object) : data;
         answer(response, status, status === 204 ? undefined : body, {
           ...(token === undefined ? {} : { 'hotboard-token': token }),
+          ...(idempotencyReplayed ? { 'idempotency-replayed': 'true' } : {}),
           ...(location === undefined ? {} : { location: location(data as { id: string }) }),
         });
       },

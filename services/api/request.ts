@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import moleculer from 'moleculer';
+import { forCallers } from '../../outbox/for-callers.ts';
+import { idempotencyKeyOf } from '../../outbox/idempotency/key.ts';
 import type { Problem } from '../../validation/problems.ts';
 import { validationError } from '../../validation/validator.ts';
 
@@ -87,4 +89,13 @@ export function isTooLarge(request: IncomingMessage): boolean {
 /** The request's id: the client's own where it is short and harmless, else a new one. */
 export function requestIdOf(header: unknown, create: () => string): string {
   return typeof header === 'string' && /^[A-Za-z0-9._:-]{1,100}$/.test(header) ? header : create();
+}
+
+/** The key in an `Idempotency-Key` header. Throws `IDEMPOTENCY_KEY_INVALID` (400). */
+export function keyOf(header: string | string[]): string {
+  try {
+    return idempotencyKeyOf(String(header));
+  } catch (error) {
+    throw forCallers(error);
+  }
 }

@@ -13,6 +13,8 @@ export interface RouteSpec {
   waits?: boolean;
   /** The same answer is given again and again: the bytes of one object are made once. */
   shared?: boolean;
+  /** Whether an `Idempotency-Key` is passed on (`ctx.meta.idempotencyKey`). Elsewhere the header means nothing. */
+  idempotencyKey?: boolean;
   /** The address of what was created, for the `Location` header. */
   location?(answer: { id: string }): string;
 }
@@ -26,6 +28,7 @@ export const routes: Readonly<Record<string, RouteSpec>> = {
     action: 'article.create',
     caller: 'required',
     status: 201,
+    idempotencyKey: true,
     location: ({ id }) => `/v1/articles/${id}`,
   },
   'GET /articles/:id': { action: 'article.get', caller: 'none' },
@@ -34,7 +37,12 @@ export const routes: Readonly<Record<string, RouteSpec>> = {
   'GET /boards/:boardId/articles': { action: 'article.list', caller: 'none', numbers: ['page', 'pageSize'] },
   'GET /boards/:boardId/articles/count': { action: 'article.count', caller: 'none' },
 
-  'POST /articles/:articleId/comments': { action: 'comment.create', caller: 'required', status: 201 },
+  'POST /articles/:articleId/comments': {
+    action: 'comment.create',
+    caller: 'required',
+    status: 201,
+    idempotencyKey: true,
+  },
   'GET /articles/:articleId/comments': { action: 'comment.list', caller: 'none', numbers: ['limit'] },
   'GET /articles/:articleId/comments/count': { action: 'comment.count', caller: 'none' },
   'DELETE /comments/:id': { action: 'comment.delete', caller: 'required', status: 204 },

@@ -35,17 +35,20 @@ const schema: ServiceSchema<Record<string, unknown>, object, object, ArticleServ
       models: (sequelize): ArticleModels => ({ Article: defineArticle(sequelize) }),
       migrations: [articleMigrations],
     }),
-    OutboxMixin({ source: 'article', catalogue: boardEvents }),
+    OutboxMixin({ source: 'article', catalogue: boardEvents, idempotency: {} }),
     ReadModelMixin({ model: 'Article' }),
   ],
 
   actions: {
-    /** `{ boardId, title, content }` → the article. Errors: `TOKEN_MISSING`. */
+    /** `{ boardId, title, content }` → the article, once for each `ctx.meta.idempotencyKey` of a user. Errors: `TOKEN_MISSING`. */
     create: {
       params: params.createParams,
       handler(ctx: Context<params.CreateParams>): Promise<Article> {
         const caller = callerOf(ctx);
-        return this.transaction((tx) => this.articles.create(tx, caller, ctx.params), { ctx });
+        return this.transaction((tx) => this.articles.create(tx, caller, ctx.params), {
+          ctx,
+          idempotency: { caller: caller.id },
+        });
       },
     },
 

@@ -29,13 +29,13 @@ const schema: ServiceSchema<Record<string, unknown>, object, object, CommentServ
       models: (sequelize): CommentModels => ({ Comment: defineComment(sequelize) }),
       migrations: [commentMigrations],
     }),
-    OutboxMixin({ source: 'comment', catalogue: boardEvents }),
+    OutboxMixin({ source: 'comment', catalogue: boardEvents, idempotency: {} }),
     ReadModelMixin({ model: 'Comment' }),
   ],
 
   actions: {
     /**
-     * `{ articleId, content, parentId? }` → the comment. Errors: `TOKEN_MISSING`, `ARTICLE_NOT_FOUND`, `REPLIES_NOT_SUPPORTED`
+     * `{ articleId, content, parentId? }` → the comment, once for each `ctx.meta.idempotencyKey` of a user. Errors: `TOKEN_MISSING`, `ARTICLE_NOT_FOUND`, `REPLIES_NOT_SUPPORTED`
      * (400: `parentId` must be null or missing as long as comments have no tree).
      */
     create: {
@@ -44,8 +44,11 @@ const schema: ServiceSchema<Record<string, unknown>, object, object, CommentServ
         const caller = callerOf(ctx);
         const { articleId, content, parentId = null } = ctx.params;
         if (parentId !== null) throw repliesNotSupported(parentId);
-        await requireArticle(ctx, articleId);
-        return this.transaction((tx) => this.comments.create(tx, caller, { articleId, content }), { ctx });
+        return this.transaction((tx) => this.comments.create(tx, caller, { articleId, content }), {
+          ctx,
+          idempotency: { caller: caller.id },
+          check: () => requireArticle(ctx, articleId),
+        });
       },
     },
 

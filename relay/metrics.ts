@@ -47,6 +47,19 @@ export const relayMetrics = {
     labels: ['source'],
     description: 'Keys of this relay that wait because their partition failed',
   },
+  partitionsAhead: {
+    type: 'gauge',
+    labels: ['source'],
+    unit: 'day',
+    description: 'Days after today with a partition of their own',
+  },
+  partitionsOldest: { type: 'gauge', labels: ['source'], unit: 'day', description: 'Age of the oldest partition' },
+  partitionsHeld: {
+    type: 'gauge',
+    labels: ['source'],
+    description: 'Partitions past their time that stay because of events that are not sent',
+  },
+  partitionsDropped: { type: 'counter', labels: ['source'], description: 'Partitions dropped' },
 } as const satisfies Record<
   string,
   { type: 'counter' | 'gauge' | 'histogram'; labels: readonly string[]; unit?: string; description: string }

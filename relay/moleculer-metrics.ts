@@ -18,6 +18,10 @@ export const relayMetricNames = {
   leasesHeld: 'relay.leases.held',
   unownedWithWork: 'relay.buckets.unowned',
   heldKeys: 'relay.keys.held',
+  partitionsAhead: 'relay.partitions.ahead.days',
+  partitionsOldest: 'relay.partitions.oldest.days',
+  partitionsHeld: 'relay.partitions.held',
+  partitionsDropped: 'relay.partitions.dropped.total',
 } as const satisfies Record<keyof typeof relayMetrics, string>;
 
 const histogramBuckets: Readonly<Record<string, readonly number[]>> = {

@@ -26,7 +26,9 @@ export interface RelaySource {
   buckets?: number;
   /** Connections for events, beside two for leases. Default 4. */
   connections?: number;
-  /** In place of MySQL at `url`. */
+  /** Default: that of the relay's options. */
+  retentionDays?: number;
+  /** In place of MySQL at `url`. There is no retention then. */
   store?: SourceStore;
 }
 
@@ -76,6 +78,11 @@ export interface RelayOptions {
   maxAttempts?: number;
   /** What becomes of a dead key: it waits for an operator, or a `Skipped` event takes the event's place. Default `block-key`. */
   deadPolicy?: DeadPolicy;
+  /**
+   * Whole days that sent events stay in the outbox, beside today; older partitions are dropped, and those of days ahead
+   * made. 0: neither, somebody else does. Needs ALTER, CREATE, DROP and INSERT on the database's tables. Default 7.
+   */
+  retentionDays?: number;
   /** How long `stop` lets work in flight finish before it leaves the rest to others. Default 8,000. */
   stopTimeoutMs?: number;
   logger?: Logger;
@@ -106,6 +113,7 @@ const defaults = {
   retry: { firstMs: 250, longestMs: 10_000 },
   maxAttempts: 10,
   deadPolicy: 'block-key',
+  retentionDays: 7,
   stopTimeoutMs: 8_000,
 } as const;
 
@@ -121,6 +129,7 @@ const ranges: Readonly<Record<string, readonly [from: number, to: number]>> = {
   longestPollMs: [1, 3_600_000],
   deliveryTimeoutMs: [1, 3_600_000],
   maxAttempts: [1, 1_000_000],
+  retentionDays: [0, 3_650],
   stopTimeoutMs: [0, 3_600_000],
 };
 
@@ -158,6 +167,7 @@ export function checkOptions(given: RelayOptions): CheckedOptions {
     }
     if (source.partitions !== undefined) whole(`${source.name}.partitions`, source.partitions, 1, 100_000);
     if (source.buckets !== undefined) whole(`${source.name}.buckets`, source.buckets, 1, 1024);
+    if (source.retentionDays !== undefined) whole(`${source.name}.retentionDays`, source.retentionDays, 0, 3_650);
   }
   return options;
 }

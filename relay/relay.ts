@@ -7,7 +7,9 @@ import { deliveriesOf } from './delivery/modes.ts';
 import { positionsTopic } from './delivery/position.ts';
 import { noMetrics } from './metrics.ts';
 import { checkOptions, RelayConfigError, type RelayOptions, type RelaySource, type TopicRule } from './options.ts';
-import { SourceRelay } from './source-relay.ts';
+import { Janitor, type JanitorOptions } from './retention/janitor.ts';
+import { openMysqlPartitions } from './retention/mysql-partitions.ts';
+import { SourceRelay, type SourceRelayOptions } from './source-relay.ts';
 import { createMysqlStore } from './sources/mysql-store.ts';
 import type { StoredEvent } from './sources/store.ts';
 import type { RelayHealth, RelayStatus } from './status.ts';
@@ -96,6 +98,7 @@ export function createRelay(given: RelayOptions): Relay {
         },
       },
       store,
+      janitor: janitors(source, source.retentionDays ?? options.retentionDays, { clock, log, metrics }),
       delivery: deliveriesOf({ ...options, source: source.name, me: id, store, log }),
       clock,
       log,
@@ -137,6 +140,21 @@ export function createRelay(given: RelayOptions): Relay {
       };
     },
   };
+}
+
+/** A partition is split off while it is empty; with so few rows it takes no longer than writers may wait. */
+const maxOverflowRows = 5_000;
+const daysAhead = 7;
+
+function janitors(
+  { name, url, store }: RelaySource,
+  days: number,
+  given: Pick<JanitorOptions, 'clock' | 'log' | 'metrics'>,
+): SourceRelayOptions['janitor'] {
+  if (days === 0 || store) return undefined;
+  const open = () => openMysqlPartitions({ url, clock: given.clock });
+  const settings = { days, aheadDays: daysAhead, maxOverflowRows };
+  return (mayAct) => new Janitor({ ...given, source: name, open, settings, mayAct });
 }
 
 function topicRule(source: RelaySource, prefix: string): TopicRule {

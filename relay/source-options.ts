@@ -3,6 +3,7 @@ import type { Clock } from './clock.ts';
 import type { BucketLoopSettings } from './delivery/bucket-options.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { RelayMetrics } from './metrics.ts';
+import type { Janitor } from './retention/janitor.ts';
 import type { SourceStore, StoredEvent } from './sources/store.ts';
 
 export interface SourceRelayOptions {
@@ -19,6 +20,8 @@ export interface SourceRelayOptions {
   loop: BucketLoopSettings;
   store: SourceStore;
   delivery(bucket: number, incarnation: () => string): Delivery;
+  /** Keeps the partitions; one relay at a time may act. None: retention is off. */
+  janitor?(mayAct: () => boolean): Janitor;
   clock: Clock;
   log: Logger;
   metrics: RelayMetrics;

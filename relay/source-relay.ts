@@ -10,6 +10,7 @@ import type { LeaseTable, Term } from './lease/types.ts';
 import { abandonedBuckets, unownedSince } from './lease/unowned.ts';
 import { RelayConfigError } from './options.ts';
 import { bucketStatuses, countsOf, keyStatuses, newest, noteOf, oldestMs, setGauges } from './report.ts';
+import type { Janitor } from './retention/janitor.ts';
 import type { SourceRelayOptions } from './source-options.ts';
 import type { Backlog } from './sources/store.ts';
 import type { ErrorNote, KeyStatus, SourceState, SourceStatus } from './status.ts';
@@ -19,6 +20,8 @@ export type { SourceRelayOptions } from './source-options.ts';
 const prepareRetry: BackoffSettings = { firstMs: 250, longestMs: 2_000 };
 const refusedPauseMs = 10_000;
 const statisticsMs = 5_000;
+/** The owner of this bucket is the one that looks after the partitions. */
+const janitorsBucket = 0;
 /** Buckets whose small statements are one. */
 const bucketsTogether = 32;
 
@@ -27,6 +30,7 @@ export class SourceRelay {
   readonly #options: SourceRelayOptions;
   readonly #elector: Elector;
   readonly #poller: Poller;
+  readonly #janitor: Janitor | undefined;
   readonly #together: TogetherStatements;
   readonly #loops = new Map<number, BucketLoop>();
   readonly #ending = new Map<number, Promise<void>>();
@@ -51,12 +55,18 @@ export class SourceRelay {
       store,
       clock,
       log,
-      onGained: (term) => this.#startLoop(term),
+      onGained: (term) => {
+        this.#startLoop(term);
+        if (term.bucket === janitorsBucket) this.#janitor?.wake();
+      },
       onLost: (term) => void this.#endLoop(term.bucket),
       isBusy: (bucket) => this.#loops.has(bucket) || this.#ending.has(bucket),
       finish: (term) => this.#endLoop(term.bucket),
       onTable: (table, readStartedMs) => this.#onTable(table, readStartedMs),
     });
+    this.#janitor = options.janitor?.(() =>
+      this.#elector.held().some((term) => term.bucket === janitorsBucket && term.isTrusted()),
+    );
     this.#together = {
       readFirst: new Together((asks) => store.readFirst(asks), bucketsTogether),
       delete: new Together(async (parts) => {
@@ -103,7 +113,7 @@ export class SourceRelay {
     this.#state = 'stopping';
     this.#wake.signal();
     const finished = wasRunning
-      ? Promise.all([this.#working, this.#elector.stop(), this.#poller.stop()]).then(() =>
+      ? Promise.all([this.#working, this.#elector.stop(), this.#poller.stop(), this.#janitor?.stop()]).then(() =>
           Promise.all(this.#ending.values()),
         )
       : this.#working;
@@ -148,6 +158,7 @@ export class SourceRelay {
       }),
       backlog: this.#backlog && countsOf(this.#backlog),
       keys,
+      retention: this.#janitor?.status ?? null,
       oldestUnsentAgeMs: this.#backlog && oldestMs(this.#backlog),
       lastError: newest([this.#lastError, noteOf(this.#elector.lastError)]),
     };
@@ -168,6 +179,7 @@ export class SourceRelay {
       if (state === 'waiting to retry') problems.push(`${name}.${bucket}: ${lastError?.code} ${lastError?.message}`);
       if (state === 'lease in doubt') problems.push(`${name}.${bucket}: lease in doubt`);
     }
+    if (this.#janitor?.problem) problems.push(this.#janitor.problem);
     return problems;
   }
 
@@ -180,6 +192,7 @@ export class SourceRelay {
     first.resolve();
     this.#elector.start();
     this.#poller.start();
+    this.#janitor?.start();
     while (this.#state === 'running') {
       await this.#readBacklog();
       await this.#wake.wait(this.#options.clock, statisticsMs);

@@ -2,6 +2,7 @@ import type { DeadPolicy } from './blocked/decide.ts';
 import type { BlockedState } from './blocked/store.ts';
 import type { BucketState } from './delivery/bucket-loop.ts';
 import type { DeliveryMode } from './options.ts';
+import type { RetentionStatus } from './retention/janitor.ts';
 
 export interface ErrorNote {
   code: string;
@@ -79,6 +80,8 @@ export interface SourceStatus {
   keys: KeyStatus[];
   /** 0: nothing waits. Null before the first answer. */
   oldestUnsentAgeMs: number | null;
+  /** As of this relay's last look, at most 5 minutes ago. Null before it, and where retention is off. */
+  retention: RetentionStatus | null;
   lastError: ErrorNote | null;
 }
 

@@ -20,6 +20,7 @@ export default RelayService({
       maxAttempts: config.relayMaxAttempts,
       deadPolicy: config.relayDeadPolicy,
       longestPollMs: config.relayIdlePollMs,
+      retentionDays: config.outboxRetentionDays,
       shortestPollMs: Math.min(50, config.relayIdlePollMs),
       // a broker that is back is noticed within seconds: its return is what everybody waits for then
       retry: { firstMs: 250, longestMs: 2_000 },

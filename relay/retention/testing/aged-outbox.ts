@@ -1,0 +1,119 @@
+import { QueryTypes } from 'sequelize';
+import { commentCreated, openProducer } from '../../../outbox/testing/fixture.ts';
+import { systemClock } from '../../clock.ts';
+import { noMetrics } from '../../metrics.ts';
+import { Janitor, type JanitorOptions } from '../janitor.ts';
+import { openMysqlPartitions } from '../mysql-partitions.ts';
+import { dayAfter, type RetentionSettings } from '../plan.ts';
+
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const columns =
+  'id, day, event_id, aggregate_type, aggregate_id, version, event_type, schema_version, payload, headers, created_at';
+const rowsOfOneStatement = 20_000;
+
+/** An outbox that has been in use for days: real writers, partitions of old days, and the janitor that looks after them. */
+export async function openAgedOutbox() {
+  const producer = await openProducer();
+  const { direct, outbox } = producer;
+  const select = <Row extends object>(sql: string) => direct.query<Row>(sql, { type: QueryTypes.SELECT });
+  const [{ today }] = (await select<{ today: string }>('SELECT UTC_DATE() AS today')) as [{ today: string }];
+  const nameOf = (day: string) => `p${day.replaceAll('-', '')}`;
+  let nextId = 1;
+
+  const partitions = async () =>
+    (
+      await select<{ name: string }>(
+        `SELECT partition_name AS name FROM information_schema.partitions WHERE table_schema = DATABASE() AND
+         table_name = 'outbox' ORDER BY partition_ordinal_position`,
+      )
+    ).map(({ name }) => name);
+
+  return {
+    ...producer,
+    today,
+    partitions,
+    dayAgo: (days: number) => dayAfter(today, -days),
+    nameOf,
+    select,
+    /** Partitions of their own for so many days before today. */
+    async giveOldDays(days: number): Promise<void> {
+      const old = Array.from({ length: days }, (_, index) => dayAfter(today, index - days));
+      const lines = [...old, today].map((day) => `PARTITION ${nameOf(day)} VALUES LESS THAN ('${dayAfter(day, 1)}')`);
+      await direct.query(`ALTER TABLE outbox REORGANIZE PARTITION ${nameOf(today)} INTO (${lines.join(', ')})`);
+    },
+    /** Sent events of a day, of about 600 bytes each. */
+    async fill(day: string, rows: number): Promise<void> {
+      const base = nextId;
+      nextId += rows;
+      const insert = (select: string) => direct.query(`INSERT INTO outbox (${columns}) ${select}`);
+      const first = `${base}, '${day}', REPEAT('e', 16), 'article', 'old', 1, 'CommentCreated', 1, REPEAT('p', 600), NULL, NOW(6)`;
+      await insert(`SELECT ${first}`);
+      for (let done = 1; done < rows; ) {
+        const more = Math.min(done, rows - done, rowsOfOneStatement);
+        await insert(
+          `SELECT id + ${done}, day, event_id, aggregate_type, CONCAT('a', id MOD 5000), version + 1, event_type, 1, payload, NULL,
+           created_at FROM outbox WHERE id >= ${base} AND id < ${base + more} AND day = '${day}'`,
+        );
+        done += more;
+      }
+    },
+    /** Marks one event of a day as not sent. State 0: pending, 1: blocked, 2: dead. */
+    async unsent(day: string, state: number): Promise<void> {
+      const [{ id }] = (await select<{ id: string }>(`SELECT MIN(id) AS id FROM outbox WHERE day = '${day}'`)) as [
+        { id: string },
+      ];
+      await direct.query(
+        `INSERT INTO outbox_pending (id, bucket, state, key_hash, version, day) VALUES (${id}, 1, ${state}, 5, 1, '${day}')`,
+      );
+    },
+    async write(articleId: string): Promise<void> {
+      await outbox.transaction((tx) =>
+        tx.publish('CommentCreated', articleId, () => commentCreated({ id: '1', articleId }, 1)),
+      );
+    },
+    janitor(settings: Partial<RetentionSettings> = {}, options: Partial<JanitorOptions> = {}): Janitor {
+      return new Janitor({
+        source: 'comment',
+        open: () => openMysqlPartitions({ url: producer.url, clock: systemClock }),
+        settings: { days: 3, aheadDays: 7, maxOverflowRows: 5_000, ...settings },
+        mayAct: () => true,
+        clock: systemClock,
+        log: silent,
+        metrics: noMetrics,
+        ...options,
+      });
+    },
+  };
+}
+
+export type AgedOutbox = Awaited<ReturnType<typeof openAgedOutbox>>;
+
+/** Some writers that pause shortly after each transaction, and how long those take. */
+export function startWriters(outbox: AgedOutbox, count: number) {
+  const tookMs: number[] = [];
+  let stopping = false;
+  const writers = Array.from({ length: count }, async (_, writer) => {
+    for (let n = 0; !stopping; n++) {
+      const startedMs = performance.now();
+      await outbox.write(String(1000 * (writer + 1) + (n % 50)));
+      tookMs.push(performance.now() - startedMs);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  });
+  return {
+    /** Durations since the last call. */
+    take: () => tookMs.splice(0),
+    async stop(): Promise<number> {
+      stopping = true;
+      await Promise.all(writers);
+      return Math.max(...tookMs);
+    },
+  };
+}
+
+/** A transaction that has read the whole history and does not end. */
+export async function startReader(outbox: AgedOutbox) {
+  const transaction = await outbox.direct.transaction();
+  await outbox.direct.query('SELECT COUNT(*) FROM outbox', { transaction });
+  return { end: () => transaction.rollback() };
+}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { databaseFailure, isTransient } from './failures.ts';
+import { databaseFailure, isDuplicateKey, isTransient } from './failures.ts';
 
 const driver = (fields: object) => Object.assign(new Error('driver'), fields);
 const wrapped = (name: string, fields: object) =>
@@ -9,6 +9,7 @@ describe('databaseFailure', () => {
   it.each([
     ['a deadlock', wrapped('SequelizeDatabaseError', { errno: 1213 }), 'deadlock', true],
     ['a locked row', wrapped('SequelizeTimeoutError', { errno: 1205 }), 'lock-wait', true],
+    ['a row that MySQL will not wait for', driver({ errno: 3572 }), 'locked', false],
     ['a changed row on MariaDB', driver({ errno: 1020 }), 'snapshot', true],
     ['a broken connection', driver({ code: 'PROTOCOL_CONNECTION_LOST' }), 'connection-lost', true],
     ['an idle session that the server ended', driver({ errno: 4031 }), 'connection-lost', true],
@@ -37,5 +38,13 @@ describe('databaseFailure', () => {
   ])('knows %s', (_, error, failure, transient) => {
     expect(databaseFailure(error)).toBe(failure);
     expect(isTransient(databaseFailure(error))).toBe(transient);
+  });
+});
+
+describe('isDuplicateKey', () => {
+  it('knows the driver’s error, and Sequelize’s around it', () => {
+    expect(isDuplicateKey(driver({ errno: 1062 }))).toBe(true);
+    expect(isDuplicateKey(wrapped('SequelizeUniqueConstraintError', { errno: 1062 }))).toBe(true);
+    expect([driver({ errno: 1213 }), undefined, null].some(isDuplicateKey)).toBe(false);
   });
 });

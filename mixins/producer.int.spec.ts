@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import moleculer, { type Context, type Service, type ServiceSchema } from 'moleculer';
 import { boardEvents } from '../events/board.ts';
+import { idempotencyMigrations } from '../migrations/idempotency/index.ts';
 import type { Migration, MigrationSet } from '../migrations/migration.ts';
 import { outboxMigrations } from '../migrations/outbox/index.ts';
 import { migrateDatabase } from '../migrations/run.ts';
@@ -33,6 +34,7 @@ interface Given {
   migrations?: readonly MigrationSet[];
   buckets?: number;
   reversed?: boolean;
+  idempotency?: object;
 }
 
 function producer(given: Given = {}): ServiceSchema {
@@ -43,7 +45,7 @@ function producer(given: Given = {}): ServiceSchema {
       migrations: given.migrations ?? [commentTable],
       connection: () => ({ url: given.url ?? database.url, poolSize: 4 }),
     }),
-    OutboxMixin({ source: 'comment', catalogue: boardEvents, buckets: given.buckets }),
+    OutboxMixin({ source: 'comment', catalogue: boardEvents, buckets: given.buckets, idempotency: given.idempotency }),
     ReadModelMixin({ model: 'Comment', fields: ['id', 'articleId', 'content'] }),
   ];
   return {
@@ -63,6 +65,22 @@ function producer(given: Given = {}): ServiceSchema {
               return row.id;
             },
             { ctx },
+          );
+        },
+      },
+      createOnce: {
+        handler(ctx: Context<{ articleId: string }>) {
+          const { articleId } = ctx.params;
+          return this.transaction(
+            async (tx: { transaction: never; publish(...args: unknown[]): void }) => {
+              const row = await this.models.Comment.create(
+                { articleId, content: 'x' },
+                { transaction: tx.transaction },
+              );
+              tx.publish('CommentCreated', articleId, () => commentCreated(row, 1));
+              return { id: row.id };
+            },
+            { ctx, idempotency: { caller: '7' } },
           );
         },
       },
@@ -128,6 +146,7 @@ describe('the read model', () => {
     const actions = broker.registry.getActionList({ onlyLocal: true }).map(({ name }) => name);
     expect(actions.filter((name) => name.startsWith('comment.')).sort()).toEqual([
       'comment.create',
+      'comment.createOnce',
       'comment.get',
       'comment.list',
       'comment.outboxLag',
@@ -155,6 +174,31 @@ describe('the read model', () => {
     const schema = producer();
     broker.createService({ ...schema, mixins: [...schema.mixins!.slice(0, 2), ReadModelMixin({ model: 'Coment' })] });
     await expect(broker.start()).rejects.toThrow('comment has no model "Coment"; it has: Comment.');
+  });
+});
+
+describe('idempotency', () => {
+  it('makes an action take effect once for each key in its meta; without a key it is an ordinary one', async () => {
+    await expect(startProducer({ idempotency: {} })).rejects.toThrow('lacks the migrations idempotency/0001');
+    await migrateDatabase({ url: database.url, sets: [commentTable, idempotencyMigrations] });
+    const { broker } = await startProducer({ idempotency: {} });
+    const call = async (idempotencyKey: string | undefined, articleId = '41') => {
+      const meta: { idempotencyKey?: string; consistencyToken?: string } = idempotencyKey ? { idempotencyKey } : {};
+      const answer = await broker.call<{ id: string }, object>('comment.createOnce', { articleId }, { meta });
+      return { ...answer, token: meta.consistencyToken };
+    };
+    const first = await call('a');
+    expect(decodeToken(first.token!)).toEqual([['comment', 'article', '41', '1']]);
+    expect(await call('a')).toEqual(first);
+    await expect(call('a', '42')).rejects.toMatchObject({ code: 422, type: 'IDEMPOTENCY_KEY_REUSED' });
+    await expect(call('ü')).rejects.toMatchObject({ code: 400, type: 'IDEMPOTENCY_KEY_INVALID' });
+    expect((await call(undefined)).id).not.toBe((await call(undefined)).id);
+  });
+
+  it('is refused by a mixin that is not set up for it', async () => {
+    const { broker } = await startProducer();
+    const call = broker.call('comment.createOnce', { articleId: '41' }, { meta: { idempotencyKey: 'a' } });
+    await expect(call).rejects.toThrow('comment gives "idempotency" to transaction(): give it to OutboxMixin too');
   });
 });
 

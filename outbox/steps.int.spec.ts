@@ -36,6 +36,7 @@ let producer: Producer;
 beforeAll(async () => {
   producer = await openProducer({ poolSize: 1 });
   producer.sequelize.addHook('afterConnect', (connection) => sabotage.wrap(connection));
+  await producer.sequelize.query('SELECT 1'); // Sequelize asks its first connection for the server's version
   const aggregateId = (row: { articleId: string }) => row.articleId;
   const payload = async (row: { id: string; articleId: string }, { transaction }: OutboxTransaction) =>
     commentCreated(row, await producer.Comment.count({ where: { articleId: row.articleId }, transaction }));

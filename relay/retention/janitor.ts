@@ -125,22 +125,26 @@ export class Janitor {
   }
 
   async #visit(): Promise<void> {
-    const { open, settings, clock } = this.#options;
+    const { open, clock } = this.#options;
     this.#wake.clear();
     const store = await open();
     try {
       const layout = await this.#look(store);
       this.#setHeld([]);
-      if (!this.#options.mayAct()) return;
-      const wantsToDrop = planRetention(layout, settings, []).drop.length > 0 || layout.overflowRows > 0;
-      const unsentDays = wantsToDrop ? await store.readUnsentDays(cutoffDay(layout, settings)) : [];
-      await this.#carryOut(store, layout, unsentDays);
-      await store.forgetMembers();
-      this.#lastVisitMs = clock.wallMs();
+      if (this.#options.mayAct()) await this.#act(store, layout);
     } finally {
       await this.#look(store).catch(() => undefined);
       await store.close();
     }
+    this.#lastVisitMs = clock.wallMs();
+  }
+
+  async #act(store: PartitionStore, layout: Layout): Promise<void> {
+    const { settings } = this.#options;
+    const wantsToDrop = planRetention(layout, settings, []).drop.length > 0 || layout.overflowRows > 0;
+    const unsentDays = wantsToDrop ? await store.readUnsentDays(cutoffDay(layout, settings)) : [];
+    await this.#carryOut(store, layout, unsentDays);
+    await store.forgetMembers();
   }
 
   async #carryOut(store: PartitionStore, layout: Layout, unsentDays: readonly string[]): Promise<void> {

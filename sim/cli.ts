@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import type { Violation } from './checker.ts';
 import { planOf } from './plan.ts';
 import { run } from './run.ts';
 import { shrink } from './shrink.ts';
@@ -10,6 +11,8 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '200' },
     seed: { type: 'string', default: '1' },
     story: { type: 'boolean', default: false },
+    /** Ends at the first failing run and says only what failed: for mutants. */
+    first: { type: 'boolean', default: false },
   },
 });
 const runs = wholeNumber('runs', values.runs, 1);
@@ -41,6 +44,11 @@ for (let seed = first; seed < first + runs; seed++) {
   if (values.story) console.log(`seed ${seed}: ${outcome.hash()}, ended at ${(outcome.endedMs / 1000).toFixed(1)} s`);
   if (outcome.violations.length === 0) continue;
   failed.push(seed);
+  if (values.first) {
+    const [{ invariant, detail }] = outcome.violations as [Violation];
+    console.log(`seed ${seed}, ${invariant}: ${detail}`);
+    process.exit(1);
+  }
   if (failed.length > 3) continue;
   console.log(`\nSeed ${seed} failed; leaving out what is not needed for it …`);
   const shrunk = await shrink(plan, outcome.violations[0]!.invariant);

@@ -414,7 +414,7 @@ function believing(store: SourceStore, me: () => string): SourceStore {
     async readLeases() {
       const table = await store.readLeases();
       return {
-        ...table,
+        ...{ ...table, members: [] },
         leases: table.leases.map(({ bucket }) => ({ bucket, owner: me(), epoch: 1, remainingMs: 60_000 })),
       };
     },

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import mysql, { type Connection, type Pool } from 'mysql2/promise';
 import { headerNames } from '../../events/envelope.ts';
 import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
-import type { IncomingMessage, ReadingKafkaPort } from '../../kafka/port.ts';
+import type { IncomingMessage, Publisher, ReadingKafkaPort, TransactionalKafkaPort } from '../../kafka/port.ts';
 import { outboxMigrations } from '../../migrations/outbox/index.ts';
 import { migrateDatabase } from '../../migrations/run.ts';
+import { positionTopics } from '../../migrations/topics.ts';
 import { bucketOf, keyHashOf } from '../../outbox/keys.ts';
 import { freshDatabase, testServers, uniqueName } from '../../testing/servers.ts';
 
@@ -17,17 +18,19 @@ export interface TestEvent {
   traceparent?: string;
 }
 
-/** A database with an outbox, a topic for it, and what tests need of both. */
+/** A database with an outbox, topics for its events and positions, and what tests need of them. */
 export interface RealSource {
   url: string;
+  /** For relays' options: the positions topic is under it. */
+  topicPrefix: string;
   topic: string;
   pool: Pool;
-  kafka: ReadingKafkaPort;
+  kafka: ReadingKafkaPort & TransactionalKafkaPort;
   /** Writes events within a transaction of the caller's, or each list in one of its own. */
   write(events: readonly TestEvent[], connection?: Connection): Promise<void>;
   unsent(): Promise<number>;
   leases(): Promise<{ bucket: number; owner: string | null; epoch: number }[]>;
-  /** Everything in the topic so far, in the order of each partition. */
+  /** Everything that a read-committed consumer finds in the topic now, in the order of each partition. */
   messages(): Promise<IncomingMessage[]>;
   /** Versions in the topic by key, in order, with repetitions. */
   versions(): Promise<Map<string, number[]>>;
@@ -39,15 +42,28 @@ const insertOutbox = `
 INSERT INTO outbox (id, day, event_id, aggregate_type, aggregate_id, version, event_type, schema_version, payload, headers,
   created_at) VALUES ?`;
 
-export async function openRealSource(buckets = 8): Promise<RealSource> {
-  const { kafkaBrokers } = testServers();
+export interface RealSourceOptions {
+  buckets?: number;
+  /** In place of the tests' own broker. */
+  cluster?: { brokers: readonly string[]; replicationFactor: number; config?: Readonly<Record<string, string>> };
+}
+
+export async function openRealSource({ buckets = 8, cluster }: RealSourceOptions = {}): Promise<RealSource> {
+  const brokers = cluster?.brokers ?? testServers().kafkaBrokers;
   const database = await freshDatabase('relay');
   await migrateDatabase({ url: database.url, sets: [outboxMigrations], buckets });
-  const pool = mysql.createPool({ uri: database.url, connectionLimit: 8, timezone: 'Z', bigNumberStrings: true });
-  const kafka = createPlatformaticPort({ brokers: kafkaBrokers, clientId: 'relay-test' });
-  const topic = uniqueName('relay');
+  const pool = mysql.createPool({ uri: database.url, connectionLimit: 20, timezone: 'Z', bigNumberStrings: true });
+  const kafka = createPlatformaticPort({ brokers, clientId: 'relay-test' });
+  const topicPrefix = uniqueName('relay');
+  const topic = `${topicPrefix}.like`;
   const admin = kafka.admin();
-  await admin.createTopics([{ topic, partitions }]);
+  const topics = [{ topic, partitions }, ...positionTopics(topicPrefix, ['like'], buckets)].map((spec) => ({
+    ...spec,
+    replicationFactor: cluster?.replicationFactor,
+    config: { ...cluster?.config, ...spec.config },
+  }));
+  await admin.createTopics(topics);
+  let marker: Publisher | null = null;
 
   const write: RealSource['write'] = async (events, connection) => {
     if (!connection) {
@@ -82,30 +98,39 @@ export async function openRealSource(buckets = 8): Promise<RealSource> {
     ]);
   };
 
+  /** Writes a mark into each partition: who has read it has read all that came before, markers of transactions or not. */
   const messages = async () => {
-    const ends = await admin.offsets(topic);
+    marker ??= kafka.publisher({ deliveryTimeoutMs: 30_000 });
+    const mark = Buffer.from(randomUUID());
+    const places = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }));
+    const { failed } = await marker.publish(places.map((place) => ({ ...place, key: null, value: mark })));
+    if (failed[0]) throw failed[0].error;
     const found: IncomingMessage[] = [];
-    const left = new Map(ends.filter(({ end }) => end > 0n).map(({ partition, end }) => [partition, end]));
-    if (left.size === 0) return found;
+    const left = new Set(places.map(({ partition }) => partition));
     const done = Promise.withResolvers<void>();
     const reader = kafka.reader({
-      partitions: [...left.keys()].map((partition) => ({ topic, partition, from: 'beginning' as const })),
+      partitions: places.map((place) => ({ ...place, from: 'beginning' as const })),
       maxWaitMs: 100,
       onMessages(batch) {
-        found.push(...batch);
-        const last = batch.at(-1)!;
-        if (last.offset + 1n >= (left.get(last.partition) ?? 0n)) left.delete(last.partition);
+        for (const message of batch) {
+          if (message.key !== null && left.has(message.partition)) found.push(message);
+          else if (message.value?.equals(mark)) left.delete(message.partition);
+        }
         if (left.size === 0) done.resolve();
       },
     });
+    const tooLate = setTimeout(() => done.reject(new Error(`not read to the end: ${[...left]} of ${topic}`)), 20_000);
     await reader.start();
-    await done.promise;
-    await reader.stop();
+    await done.promise.finally(() => {
+      clearTimeout(tooLate);
+      return reader.stop();
+    });
     return found;
   };
 
   return {
     url: database.url,
+    topicPrefix,
     topic,
     pool,
     kafka,
@@ -131,7 +156,8 @@ export async function openRealSource(buckets = 8): Promise<RealSource> {
       return versions;
     },
     async drop() {
-      await admin.deleteTopics([topic]);
+      await marker?.close();
+      await admin.deleteTopics(topics.map((spec) => spec.topic));
       await admin.close();
       await pool.end();
       await database.drop();

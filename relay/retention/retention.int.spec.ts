@@ -111,7 +111,7 @@ describe('retention', () => {
 
 describe('a relay', () => {
   it('looks after the partitions of its source, and says how they stand', async () => {
-    const source = await openRealSource(2);
+    const source = await openRealSource({ buckets: 2 });
     const relay = createRelay({
       sources: [{ name: 's', url: source.url, topic: source.topic, retentionDays: 2 }],
       kafka: source.kafka,

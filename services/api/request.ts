@@ -81,6 +81,12 @@ export function mustBeJson(request: IncomingMessage, body: unknown): void {
   );
 }
 
+/** A GET whose address says all of what is asked for: no body, no token. */
+export function isPlainRead({ method, headers }: IncomingMessage): boolean {
+  const bare = headers['content-length'] === undefined && headers['transfer-encoding'] === undefined;
+  return method === 'GET' && bare && headers['hotboard-token'] === undefined;
+}
+
 /** Whether the body is longer than what is read, as far as its header says so. */
 export function isTooLarge(request: IncomingMessage): boolean {
   return Number(request.headers['content-length'] ?? 0) > maxBodyBytes;

@@ -11,7 +11,7 @@ export interface RouteSpec {
   flags?: readonly string[];
   /** Reads what `Hotboard-Token` names, and waits for it as `Prefer: wait=…` says: the parameters `after` and `waitMs`. */
   waits?: boolean;
-  /** The same answer is given again and again: the bytes of one object are made once. */
+  /** The answer is for everybody, and says itself of when it is: it may be given again for some milliseconds. */
   shared?: boolean;
   /** Whether an `Idempotency-Key` is passed on (`ctx.meta.idempotencyKey`). Elsewhere the header means nothing. */
   idempotencyKey?: boolean;

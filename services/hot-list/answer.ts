@@ -1,7 +1,7 @@
 import { type Explanation, explain } from '../../ranking/explain.ts';
 import type { Formula } from '../../ranking/formula.ts';
 import type { Freshness } from './freshness.ts';
-import type { List, RankedItem } from './list-reader.ts';
+import type { List } from './list-reader.ts';
 
 /** What `hot-list.top` answers. */
 export interface HotList {
@@ -28,37 +28,18 @@ export interface HotListItem {
   explanation?: Explanation;
 }
 
-/** Makes answers, and gives the same object again while neither the list nor its freshness is another: it is encoded once. */
-export class AnswerCache {
-  readonly #formula: Formula;
-  readonly #nowMs: () => number;
-  readonly #answers = new WeakMap<List, Map<string, HotList>>();
-
-  constructor(formula: Formula, nowMs: () => number) {
-    this.#formula = formula;
-    this.#nowMs = nowMs;
-  }
-
-  /** Nobody may change the answer: it is others' too. */
-  of(list: List, { lagMs, syncing }: Freshness, explained: boolean): HotList {
-    const { items, readAtMs, from } = list;
-    const shown = () => items.map((item) => this.#shown(item, explained ? readAtMs : null));
-    const asOf = new Date(readAtMs).toISOString();
-    if (from === 'memory') {
-      return { items: shown(), asOf, syncing: true, lagMs: Math.max(lagMs ?? 0, this.#nowMs() - readAtMs) };
-    }
-    const key = `${lagMs} ${syncing} ${explained}`;
-    const answers = this.#answers.get(list) ?? new Map<string, HotList>();
-    const answer = answers.get(key) ?? { items: shown(), asOf, syncing, lagMs };
-    answers.set(key, answer);
-    this.#answers.set(list, answers);
-    return answer;
-  }
-
-  #shown(item: RankedItem, explainedAtMs: number | null): HotListItem {
-    const { rank, articleId, title, score, likes, comments, views, createdAtMs } = item;
-    const shown = { rank, articleId, title, score, likes, comments, views };
-    if (explainedAtMs === null) return shown;
-    return { ...shown, explanation: explain(this.#formula, item, createdAtMs, explainedAtMs) };
-  }
+/** `explained`: with what each score is made of. */
+export function answerOf(
+  { items, readAtMs, from }: List,
+  { lagMs, syncing }: Freshness,
+  { nowMs, formula, explained }: { nowMs: number; formula: Formula; explained: boolean },
+): HotList {
+  const shown = items.map(({ rank, articleId, title, score, likes, comments, views, createdAtMs }): HotListItem => {
+    const counts = { likes, comments, views };
+    const item = { rank, articleId, title, score, ...counts };
+    return explained ? { ...item, explanation: explain(formula, counts, createdAtMs, readAtMs) } : item;
+  });
+  const asOf = new Date(readAtMs).toISOString();
+  if (from !== 'memory') return { items: shown, asOf, syncing, lagMs };
+  return { items: shown, asOf, syncing: true, lagMs: Math.max(lagMs ?? 0, nowMs - readAtMs) };
 }

@@ -22,7 +22,7 @@ import { openRedis, readyWithin } from '../hot-article/redis.ts';
 import { scoringOf } from '../hot-article/scoring-of.ts';
 import { type Database, openDatabase } from '../hot-article/sql.ts';
 import { storeKeys } from '../hot-article/store-keys.ts';
-import { AnswerCache, type HotList } from './answer.ts';
+import { answerOf, type HotList } from './answer.ts';
 import { Arrivals, readVersions, writesOf } from './arrival.ts';
 import { withDeadline } from './deadline.ts';
 import { FreshnessGauge } from './freshness.ts';
@@ -60,7 +60,6 @@ interface HotListService extends Service {
   database: Database;
   redisCircuit: Circuit;
   lists: ListReader;
-  answers: AnswerCache;
   arrivals: Arrivals;
   freshness: FreshnessGauge;
   figures: HotMetrics;
@@ -120,7 +119,11 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
             this.figures.count('hot.reads.total', 1, { from: list.from });
             this.figures.gauge('hot.lag.ms', freshness.lagMs ?? -1);
             const behind = !arrived || (writes.length > 0 && list.from !== 'mysql');
-            return this.answers.of(list, behind ? { ...freshness, syncing: true } : freshness, explain);
+            return answerOf(list, behind ? { ...freshness, syncing: true } : freshness, {
+              nowMs: nowMs(),
+              formula: scoring.formula,
+              explained: explain,
+            });
           } catch (error) {
             if (!(error instanceof HotListUnavailableError)) throw error;
             this.logger.warn(error.message, error.cause);
@@ -171,7 +174,6 @@ export function hotListService(config: Config, options: HotListOptions = {}): Se
         freshMs,
         remembered: 1000,
       });
-      this.answers = new AnswerCache(scoring.formula, nowMs);
       this.arrivals = new Arrivals({
         readVersions: (articleIds) =>
           mysqlCircuit.run(() => withDeadline(readVersions(this.database, articleIds), mysqlStatementMs, 'MySQL')),

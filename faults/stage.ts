@@ -5,6 +5,7 @@ import { boardSources } from '../events/board.ts';
 import { Random } from '../sim/random.ts';
 import { until } from '../testing/until.ts';
 import { auditorGroup } from './auditor/group.ts';
+import { boundOf } from './figures/series.ts';
 import { type FaultContext, type FaultResult, type Moment, merged } from './kinds/kind.ts';
 import { faults } from './kinds/kinds.ts';
 import { titles } from './kinds/titles.ts';
@@ -19,7 +20,7 @@ import { World } from './world/world.ts';
 const articles = 60;
 /** How long the board may take to be well again after a slot before the next one begins anyway. */
 const recoverLimitMs = 60_000;
-/** Time in which figures have to be good, after all was applied. */
+/** For so long figures have to be as usual. */
 const calmMs = 4_000;
 const offsetsEveryMs = 3_000;
 
@@ -82,11 +83,12 @@ export async function runStage(options: StageOptions): Promise<StageRun> {
     const startedMs = Date.now();
     await pause(stage.baselineMs);
     const baselineEndMs = Date.now();
-    say('baseline measured');
+    const usualMs = boundOf(await world.truth.delayMs(0.98));
+    say(`baseline measured: what takes more than ${Math.round(usualMs)} ms to be applied is not as usual`);
     const slots: RunSlot[] = [];
     const moments: Moment[] = [];
     for (const slot of stage.slots) {
-      const run = await runSlot({ world, load, slot, say, write });
+      const run = await runSlot({ world, load, slot, usualMs, say, write });
       slots.push(run.slot);
       moments.push(...run.moments);
     }
@@ -125,11 +127,20 @@ interface SlotContext {
   world: World;
   load: Load;
   slot: Slot;
+  /** How long events take to be applied when all is well, at most. */
+  usualMs: number;
   say(text: string): void;
   write(file: string, line: object): void;
 }
 
-async function runSlot({ world, load, slot, say, write }: SlotContext): Promise<{ slot: RunSlot; moments: Moment[] }> {
+async function runSlot({
+  world,
+  load,
+  slot,
+  usualMs,
+  say,
+  write,
+}: SlotContext): Promise<{ slot: RunSlot; moments: Moment[] }> {
   const title = slot.kinds.map((kind) => titles[kind]).join(' + ');
   say(`slot ${slot.number}: ${title}`);
   const random = new Random(slot.seed);
@@ -167,13 +178,17 @@ async function runSlot({ world, load, slot, say, write }: SlotContext): Promise<
     number: slot.number,
     hits,
   });
+  let wellSinceMs = Number.POSITIVE_INFINITY;
   await until(
     'the board is well again',
     recoverLimitMs,
-    async () => (await world.truth.behind(1_500)) === 0,
+    async () => {
+      if ((await world.truth.behind(usualMs)) > 0) wellSinceMs = Number.POSITIVE_INFINITY;
+      else wellSinceMs = Math.min(wellSinceMs, Date.now());
+      return Date.now() - wellSinceMs >= calmMs;
+    },
     400,
   ).catch((error: Error) => say(error.message));
-  await pause(calmMs);
   const run = { slot, title, startedMs, healedMs, endedMs: Date.now(), hits, seen: result.seen };
   say(`slot ${slot.number}: ${result.seen.join('; ')}`);
   return { slot: run, moments: result.moments };

@@ -2,6 +2,7 @@ import mysql, { type Pool, type RowDataPacket } from 'mysql2/promise';
 import { databaseName, databaseUrl } from '../../config/database-url.ts';
 import type { Config } from '../../config/load.ts';
 import { boardSources } from '../../events/board.ts';
+import { quantile } from '../figures/series.ts';
 import { type Databases, triggers, truthTables } from './tables.ts';
 
 /** The harness's own way to MySQL, past every proxy, and what it wants to know while the board runs. */
@@ -111,6 +112,18 @@ export class Truth {
     // some numbers below the last may belong to transactions that commit later: those are seen at the end
     if (Number(row!.n) === 0 && row!.last !== null) this.#doneSeq = row!.last;
     return Number(row!.n);
+  }
+
+  /** How long events took from their commit until both consumers had applied them: of a share, at most. */
+  async delayMs(share: number): Promise<number> {
+    const rows = await this.rows<{ ms: string }>(
+      `SELECT TIMESTAMPDIFF(MICROSECOND, l.at, MAX(c.at)) / 1000 AS ms FROM ${this.table('ledger')} l
+       JOIN ${this.table('consumed')} c ON c.event_id = l.event_id AND c.kind = 'recorded' GROUP BY l.seq, l.at`,
+    );
+    return quantile(
+      rows.map(({ ms }) => Number(ms)),
+      share,
+    );
   }
 
   /** Rows that wait to be sent. */

@@ -94,7 +94,7 @@ export async function runStage(options: StageOptions): Promise<StageRun> {
     }
     await load.stop();
     say('load stopped; waiting for everything to be applied');
-    await until('everything is applied', recoverLimitMs, async () => (await world.truth.behind(0)) === 0, 300).catch(
+    await until('everything is applied', recoverLimitMs, async () => !(await world.truth.isBehind(0)), 300).catch(
       (error: Error) => say(error.message),
     );
     const endedMs = Date.now();
@@ -183,11 +183,11 @@ async function runSlot({
     'the board is well again',
     recoverLimitMs,
     async () => {
-      if ((await world.truth.behind(usualMs)) > 0) wellSinceMs = Number.POSITIVE_INFINITY;
+      if (await world.truth.isBehind(usualMs)) wellSinceMs = Number.POSITIVE_INFINITY;
       else wellSinceMs = Math.min(wellSinceMs, Date.now());
       return Date.now() - wellSinceMs >= calmMs;
     },
-    400,
+    800,
   ).catch((error: Error) => say(error.message));
   const run = { slot, title, startedMs, healedMs, endedMs: Date.now(), hits, seen: result.seen };
   say(`slot ${slot.number}: ${result.seen.join('; ')}`);

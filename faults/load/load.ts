@@ -6,11 +6,11 @@ import { type Call, type CallKind, type CallRecord, outcomeOf, requestOf } from 
 
 /** Shares of a hundred calls. */
 const mix: readonly (readonly [CallKind, number])[] = [
-  ['like', 54],
-  ['comment', 18],
+  ['like', 60],
+  ['comment', 19],
   ['unlike', 10],
-  ['view', 8],
-  ['read', 5],
+  ['view', 4],
+  ['read', 2],
   ['write', 3],
   ['edit', 1.5],
   ['delete', 0.5],

@@ -99,19 +99,30 @@ export class Truth {
     return holders;
   }
 
-  /** Events that were committed more than `ageMs` ago and are not yet done with by both consumers. */
-  async behind(ageMs: number): Promise<number> {
-    const [row] = await this.rows<{ n: string; last: string | null }>(
-      `SELECT COALESCE(SUM(seen < 2), 0) AS n, MAX(seq) AS last FROM (
-         SELECT l.seq, (SELECT COUNT(DISTINCT c.consumer) FROM ${this.table('consumed')} c
-           WHERE c.event_id = l.event_id AND c.kind = 'recorded') AS seen
-         FROM ${this.table('ledger')} l
-         WHERE l.seq > ? AND l.at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND) counted`,
+  /** Whether there are events that were committed more than `ageMs` ago and are not yet done with by both consumers. */
+  async isBehind(ageMs: number): Promise<boolean> {
+    // only as far as the first that is not done with
+    const [row] = await this.rows<{ seq: string }>(
+      `SELECT l.seq FROM ${this.table('ledger')} l
+       WHERE l.seq > ? AND l.at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND AND (
+         SELECT COUNT(DISTINCT c.consumer) FROM ${this.table('consumed')} c
+         WHERE c.event_id = l.event_id AND c.kind = 'recorded') < 2
+       ORDER BY l.seq LIMIT 1`,
       [this.#doneSeq, ageMs * 1000],
     );
-    // some numbers below the last may belong to transactions that commit later: those are seen at the end
-    if (Number(row!.n) === 0 && row!.last !== null) this.#doneSeq = row!.last;
-    return Number(row!.n);
+    // some numbers below it may belong to transactions that commit later: those are seen at the end
+    if (row !== undefined) this.#doneSeq = String(BigInt(row.seq) - 1n);
+    else this.#doneSeq = (await this.#newest(ageMs)) ?? this.#doneSeq;
+    return row !== undefined;
+  }
+
+  async #newest(ageMs: number): Promise<string | null> {
+    const [row] = await this.rows<{ seq: string | null }>(
+      `SELECT MAX(seq) AS seq FROM ${this.table('ledger')}
+       WHERE seq > ? AND at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND`,
+      [this.#doneSeq, (ageMs + 5_000) * 1000],
+    );
+    return row!.seq;
   }
 
   /** How long events took from their commit until both consumers had applied them: of a share, at most. */

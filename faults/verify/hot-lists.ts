@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import moleculer from 'moleculer';
 import { kafkaConnectionOf } from '../../kafka/connection.ts';
 import { daysIn } from '../../ranking/days.ts';
+import type { RecountItem } from '../../services/hot-article/recount.ts';
 import { generationPrefix, storeKeys } from '../../services/hot-article/store-keys.ts';
 import type { Comparison } from '../../sim/history.ts';
 import { until } from '../../testing/until.ts';
@@ -14,7 +15,7 @@ const longestList = 100;
 const settledWithinMs = 30_000;
 
 interface HotList {
-  items: unknown[];
+  items: RecountItem[];
   syncing: boolean;
 }
 
@@ -25,12 +26,13 @@ interface HotList {
 export async function compareHotLists(world: World): Promise<{ recounts: Comparison[]; redis: Comparison[] }> {
   const { config } = world;
   const counted = await recountHotList(config, 1_000_000);
-  const top = counted.slice(0, longestList);
+  const top = counted.slice(0, longestList).map(sameOrder);
   const shown = new Map<string, HotList>();
   const look = async () => {
     for (const gateway of world.gateways) {
       const path = `/v1/hot-articles?limit=${longestList}`;
-      shown.set(gateway, (await world.client.request<HotList>('GET', path, { gateway })).body);
+      const { body } = await world.client.request<HotList>('GET', path, { gateway });
+      shown.set(gateway, { ...body, items: body.items.map(sameOrder) });
     }
     return [...shown.values()].every(({ items, syncing }) => !syncing && JSON.stringify(items) === JSON.stringify(top));
   };
@@ -45,6 +47,11 @@ export async function compareHotLists(world: World): Promise<{ recounts: Compari
   recounts.push({ name: 'today in Redis', shown: before, counted: scores });
   await rebuild(world);
   return { recounts, redis: [{ name: 'today', shown: before, counted: await readRedis(world) }] };
+}
+
+/** Fields in one order, so that texts can be compared. */
+function sameOrder({ rank, articleId, title, score, likes, comments, views }: RecountItem): RecountItem {
+  return { rank, articleId, title, score, likes, comments, views };
 }
 
 /** Today's sorted set, best first, as pairs of article and score. */

@@ -40,12 +40,17 @@ export function checkProducers(observed: Observed, calls: readonly CallRecord[])
     const event = made[0];
     if (event === undefined) {
       found.push({ what: 'ok is committed', detail: `call ${call.number} (${call.kind}) was answered ${call.answer}` });
-    } else if (!call.token.some((line) => String(line) === String([event.source, event.aggregate, event.version]))) {
+    } else if (!call.token.some((line) => names(line, event))) {
       const detail = `call ${call.number} made version ${event.version} of ${event.source} ${event.aggregate}; its token has ${JSON.stringify(call.token)}`;
       found.push({ what: 'the token names the version', detail });
     }
   }
   return found;
+}
+
+/** Changes that were committed together share a token, with the newest version of each line. */
+function names([source, aggregate, version]: CallRecord['token'][number], event: LedgerEntry): boolean {
+  return source === event.source && aggregate === event.aggregate && version >= event.version;
 }
 
 /** The newest event of an article's views says what all flushes add up to. */

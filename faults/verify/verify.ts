@@ -4,7 +4,7 @@ import { consumers, type Evidence, finalStateOf, historyOf } from './histories.t
 import { checkProducers, type Finding } from './own-checks.ts';
 
 /** While nothing is broken, what waits moves within so long. A consumer's session and a lease fit in. */
-const progressMs = 20_000;
+const progressMs = 30_000;
 
 /** Everything that is checked on one board's evidence. Pure. */
 export function verify(evidence: Evidence): Finding[] {

@@ -214,7 +214,8 @@ export class World {
     const env = environment({
       ...this.#env,
       HOTBOARD_MYSQL_URL: `mysql://${name}:${this.#password}@127.0.0.1:${mysql.port}`,
-      HOTBOARD_KAFKA_BROKERS: kafka.brokers.join(','),
+      // nothing is broken between edges and Kafka but Kafka itself
+      ...(name.startsWith('edge') ? {} : { HOTBOARD_KAFKA_BROKERS: kafka.brokers.join(',') }),
     });
     const spec = { name, args: typeof args === 'function' ? args(env) : args, env };
     const process = new NodeProcess(spec, this.#options.log, (event) => this.events.push(event));

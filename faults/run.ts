@@ -27,7 +27,14 @@ export async function run(plan: Plan, folder: string, say: (text: string) => voi
   for (const [index, stage] of plan.stages.entries()) {
     const { seed, callsPerSecond } = plan;
     const stageFolder = join(folder, `board-${index + 1}`);
-    const done = await runStage({ stage, seed: seed * 10 + index, callsPerSecond, folder: stageFolder, say });
+    const options = { stage, seed: seed * 10 + index, callsPerSecond, folder: stageFolder, say };
+    const done = await runStage(options).catch((error: Error) => error);
+    if (done instanceof Error) {
+      // what the boards before it have shown is not lost
+      say(`the board of ${stage.kafkaNodes} brokers broke down: ${done.stack}`);
+      stages.push(brokenStage(stage.kafkaNodes, done));
+      continue;
+    }
     say('checking');
     const events = timesOf(done.evidence.observed, consumers);
     measured.push({ moments: done.moments, events, leases: done.evidence.observed.leases });
@@ -99,6 +106,12 @@ function stageResult(done: StageRun, events: Measured['events']): StageResult {
     },
     skippedCalls: done.skippedCalls,
   };
+}
+
+function brokenStage(kafkaNodes: number, { message }: Error): StageResult {
+  const baseline = { okPerSecond: 0, shownMs: 0, lag: 0 };
+  const findings = [{ what: 'the run broke down', detail: message }];
+  return { kafkaNodes, startedMs: 0, slots: [], samples: [], findings, baseline, skippedCalls: 0 };
 }
 
 /** A line for each happening, by process, as the checker had them; and what was left. */

@@ -1,8 +1,8 @@
 import type { Service, ServiceSchema } from 'moleculer';
 import type { Sequelize } from 'sequelize';
-import { databaseUrl } from '../config/database-url.ts';
 import { loadConfig } from '../config/load.ts';
 import { type ConnectionOptions, openSequelize } from '../database/connect.ts';
+import { connectionOf } from '../database/connection-of.ts';
 import { databaseErrorForCallers } from '../database/for-callers.ts';
 import { DatabaseSupervisor } from '../database/supervise.ts';
 import { verifyDatabase } from '../database/verify.ts';
@@ -53,8 +53,7 @@ export function DatabaseMixin<Models = Record<string, never>>(
 
   const connection = (): ConnectionOptions => {
     if (options.connection) return options.connection();
-    const config = loadConfig(process.env);
-    return { url: databaseUrl(config, options.database), poolSize: config.databasePoolSize };
+    return connectionOf(loadConfig(process.env), options.database);
   };
 
   const schema: Partial<ServiceSchema<unknown, object, object, Instance>> = {

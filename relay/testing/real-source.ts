@@ -151,7 +151,9 @@ export async function openRealSource({ buckets = 8, cluster }: RealSourceOptions
       for (const message of await messages()) {
         const key = message.key!.toString();
         const version = Number(message.headers[headerNames.version]!.toString());
-        versions.set(key, [...(versions.get(key) ?? []), version]);
+        const ofKey = versions.get(key);
+        if (ofKey) ofKey.push(version);
+        else versions.set(key, [version]);
       }
       return versions;
     },

@@ -149,6 +149,7 @@ describe('the read model', () => {
       'comment.createOnce',
       'comment.get',
       'comment.list',
+      'comment.outboxGap',
       'comment.outboxLag',
     ]);
     for (const write of ['_create', '_insert', '_update', '_remove']) {

@@ -1,6 +1,7 @@
 import type { Transaction } from 'sequelize';
 import { type DatabaseFailure, databaseFailure, isTransient } from '../database/failures.ts';
 import { OutboxError } from './errors.ts';
+import { runStatement, type StatementResult } from './statements.ts';
 import type { TracedContext } from './traceparent.ts';
 import type { PlannedEvent } from './write.ts';
 
@@ -14,6 +15,12 @@ export interface OutboxTransaction {
    * unknown type or a bad id; what `build` gives is checked in the transaction, which a misfit undoes.
    */
   publish(type: string, aggregateId: string | number | bigint, build: PayloadBuilder): void;
+  /**
+   * One statement in this transaction, past Sequelize: for those of every request, as it takes a fraction of the CPU. Answers
+   * the rows of a SELECT, else `{ insertId, affectedRows }`; BIGINT as a string. Prepared, so its text must be one of few;
+   * with a list among the values (`IN (?)`, `VALUES ?`) it is sent as text. Errors are the driver's.
+   */
+  run<Result = StatementResult>(sql: string, values?: readonly unknown[]): Promise<Result>;
   /** Runs after the commit, in order, e.g. to clear a cache. What it throws is logged: the change is committed. */
   afterCommit(task: () => unknown): void;
 }
@@ -78,4 +85,16 @@ export class Scope {
       `${what} was called ${why}: call it in the body, "await this.transaction(async (tx) => { …; tx.publish(…) })".`,
     );
   }
+}
+
+/** What a `build` works with in a transaction of somebody else. */
+export function foreignHandle(transaction: Transaction): OutboxTransaction {
+  return {
+    transaction,
+    publish() {
+      throw new OutboxError('TRANSACTION_ENDED', 'A build may only read: publish before or after it.');
+    },
+    run: (sql, values = []) => runStatement(transaction, sql, values),
+    afterCommit: (task) => transaction.afterCommit(() => void task()),
+  };
 }

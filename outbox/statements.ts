@@ -51,13 +51,13 @@ interface RawConnection {
 
 /**
  * Runs a statement on a transaction's own connection, past Sequelize: the hot path of every write. `prepare` keeps the
- * statement on the server; not for texts of changing length.
+ * statement on the server; not for texts of changing length, and not where a value is a list.
  */
 export function runStatement<Result = StatementResult>(
   transaction: Transaction,
   sql: string,
   values: readonly unknown[],
-  prepare = true,
+  prepare = !values.some(Array.isArray),
 ): Promise<Result> {
   const { connection, finished } = transaction as unknown as { connection: RawConnection; finished?: string };
   // Its connection is back in the pool by now: the statement would commit by itself.

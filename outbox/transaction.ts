@@ -7,7 +7,8 @@ import { hasEnded, surelyUndone, undo } from './ending.ts';
 import { endedBySomebody, nestedIdempotency, notAwaited, OutboxError, outsideTransaction } from './errors.ts';
 import { definitionOf, type EventRules } from './event.ts';
 import { backoffMs, givenUp, transientReason } from './retry.ts';
-import { type Bracket, type OutboxTransaction, type PayloadBuilder, Scope } from './scope.ts';
+import { type Bracket, foreignHandle, type OutboxTransaction, type PayloadBuilder, Scope } from './scope.ts';
+import { runStatement } from './statements.ts';
 import { addToken, encodeToken, type TokenEntry } from './token.ts';
 import { type TracedContext, traceparentOf } from './traceparent.ts';
 import { watchStatements } from './watch.ts';
@@ -247,6 +248,7 @@ export class Outbox {
     return {
       transaction: scope.transaction,
       publish: (type, aggregateId, build) => this.publishIn(scope, type, aggregateId, build),
+      run: (sql, values = []) => ownStatements(scope, () => runStatement(scope.transaction, sql, values)),
       afterCommit(task) {
         scope.assertOpen('afterCommit()');
         scope.afterCommit.push(task);
@@ -285,14 +287,4 @@ async function ownStatements<Result>(scope: Scope, run: () => Promise<Result>): 
     scope.statementFailed(error);
     throw error;
   }
-}
-
-function foreignHandle(transaction: Transaction): OutboxTransaction {
-  return {
-    transaction,
-    publish() {
-      throw new OutboxError('TRANSACTION_ENDED', 'A build may only read: publish before or after it.');
-    },
-    afterCommit: (task) => transaction.afterCommit(() => void task()),
-  };
 }

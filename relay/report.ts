@@ -4,7 +4,7 @@ import { isLive } from './lease/decide.ts';
 import type { LeaseTable } from './lease/types.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { Backlog } from './sources/store.ts';
-import type { BucketStatus, ErrorNote, KeyStatus, SourceStatus } from './status.ts';
+import type { BucketStatus, ErrorNote, KeyStatus, SourceState, SourceStatus } from './status.ts';
 
 /** What is known of each bucket of a source, put together for `relay.status`. */
 export function bucketStatuses(known: {
@@ -72,4 +72,30 @@ export function setGauges(
   for (const [name, value] of Object.entries({ ...values, unownedWithWork, heldKeys })) {
     metrics.set(name as keyof typeof values, { source }, value);
   }
+}
+
+/** One line for each thing that is wrong with a source. */
+export function problemsOf(known: {
+  source: string;
+  state: SourceState;
+  lastError: ErrorNote | null;
+  deadKeys: number;
+  abandoned: readonly number[];
+  loops: ReadonlyMap<number, Pick<BucketLoop, 'status'>>;
+  retention: string | null;
+}): string[] {
+  const { source, state, lastError, deadKeys, abandoned, loops, retention } = known;
+  const problems: string[] = [];
+  if (state === 'waiting' || state === 'refused') {
+    problems.push(`${source}: ${state}${lastError ? ` (${lastError.message})` : ''}`);
+  }
+  if (deadKeys > 0) problems.push(`${source}: ${deadKeys} dead keys wait for an operator (relay.status, outbox.list)`);
+  for (const bucket of abandoned) problems.push(`${source}.${bucket}: work waits and nobody has it`);
+  for (const [bucket, { status }] of loops) {
+    const { state: doing, lastError: last } = status;
+    if (doing === 'waiting to retry') problems.push(`${source}.${bucket}: ${last?.code} ${last?.message}`);
+    if (doing === 'lease in doubt') problems.push(`${source}.${bucket}: lease in doubt`);
+  }
+  if (retention !== null) problems.push(retention);
+  return problems;
 }

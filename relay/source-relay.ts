@@ -9,7 +9,7 @@ import { Elector } from './lease/elector.ts';
 import type { LeaseTable, Term } from './lease/types.ts';
 import { abandonedBuckets, unownedSince } from './lease/unowned.ts';
 import { RelayConfigError } from './options.ts';
-import { bucketStatuses, countsOf, keyStatuses, newest, noteOf, oldestMs, setGauges } from './report.ts';
+import { bucketStatuses, countsOf, keyStatuses, newest, noteOf, oldestMs, problemsOf, setGauges } from './report.ts';
 import type { Janitor } from './retention/janitor.ts';
 import type { SourceRelayOptions } from './source-options.ts';
 import type { Backlog } from './sources/store.ts';
@@ -55,10 +55,7 @@ export class SourceRelay {
       store,
       clock,
       log,
-      onGained: (term) => {
-        this.#startLoop(term);
-        if (term.bucket === janitorsBucket) this.#janitor?.wake();
-      },
+      onGained: (term) => this.#startLoop(term),
       onLost: (term) => void this.#endLoop(term.bucket),
       isBusy: (bucket) => this.#loops.has(bucket) || this.#ending.has(bucket),
       finish: (term) => this.#endLoop(term.bucket),
@@ -165,22 +162,15 @@ export class SourceRelay {
   }
 
   problems(): string[] {
-    const { name } = this.#options;
-    const problems: string[] = [];
-    if (this.#state === 'waiting' || this.#state === 'refused') {
-      problems.push(`${name}: ${this.#state}${this.#lastError ? ` (${this.#lastError.message})` : ''}`);
-    }
-    if (this.#backlog && this.#backlog.deadKeys > 0) {
-      problems.push(`${name}: ${this.#backlog.deadKeys} dead keys wait for an operator (relay.status, outbox.list)`);
-    }
-    for (const bucket of this.#abandoned) problems.push(`${name}.${bucket}: work waits and nobody has it`);
-    for (const [bucket, loop] of this.#loops) {
-      const { state, lastError } = loop.status;
-      if (state === 'waiting to retry') problems.push(`${name}.${bucket}: ${lastError?.code} ${lastError?.message}`);
-      if (state === 'lease in doubt') problems.push(`${name}.${bucket}: lease in doubt`);
-    }
-    if (this.#janitor?.problem) problems.push(this.#janitor.problem);
-    return problems;
+    return problemsOf({
+      source: this.#options.name,
+      state: this.#state,
+      lastError: this.#lastError,
+      deadKeys: this.#backlog?.deadKeys ?? 0,
+      abandoned: this.#abandoned,
+      loops: this.#loops,
+      retention: this.#janitor?.problem ?? null,
+    });
   }
 
   async #work(first: PromiseWithResolvers<void>): Promise<void> {
@@ -264,6 +254,7 @@ export class SourceRelay {
       databaseOffsetMs: () => this.#databaseOffsetMs,
     });
     this.#loops.set(bucket, loop);
+    if (bucket === janitorsBucket) this.#janitor?.wake();
     // One unacknowledged batch for a bucket, also where a former term's is not answered yet.
     void (this.#ending.get(bucket) ?? Promise.resolve()).then(() => loop.start());
   }

@@ -20,14 +20,13 @@ export class Articles {
   }
 
   async create(tx: OutboxTransaction, writer: Caller, { boardId, title, content }: CreateParams): Promise<Article> {
-    const { transaction } = tx;
-    const now = await this.#now(transaction);
+    const now = await this.#now(tx);
     const values = { boardId, writerId: writer.id, title, content, createdAt: now, modifiedAt: now };
-    const row = await this.#model.create(values, { transaction });
-    await this.#sequelize.query(statements.countUp, { replacements: { boardId }, transaction });
-    const article: Article = { id: row.id, ...values };
-    tx.publish('ArticleCreated', article.id, () => this.#state(article, transaction));
-    return article;
+    const row = await this.#model.create(values, { transaction: tx.transaction });
+    const { insertId } = await tx.run(statements.countUp, [boardId]);
+    const { id, ...article } = { id: row.id, ...values };
+    tx.publish('ArticleCreated', id, () => ({ articleId: id, ...article, boardArticleCount: Number(insertId) }));
+    return { id, ...article };
   }
 
   /** Throws `ARTICLE_NOT_FOUND` or `NOT_ALLOWED`. Equal texts change nothing and publish nothing. */
@@ -36,7 +35,7 @@ export class Articles {
     const article = await this.#locked(id, transaction);
     mustOwn(caller, article.writerId, 'article');
     if (article.title === title && article.content === content) return article;
-    const changed = { title, content, modifiedAt: await this.#now(transaction) };
+    const changed = { title, content, modifiedAt: await this.#now(tx) };
     await this.#model.update(changed, { where: { id }, transaction });
     const edited: Article = { ...article, ...changed };
     tx.publish('ArticleUpdated', id, () => this.#state(edited, transaction));
@@ -48,16 +47,16 @@ export class Articles {
     const { transaction } = tx;
     const { boardId, writerId, createdAt } = await this.#locked(id, transaction);
     mustOwn(caller, writerId, 'article');
-    const deletedAt = await this.#now(transaction);
+    const deletedAt = await this.#now(tx);
     await this.#model.destroy({ where: { id }, transaction });
-    await this.#sequelize.query(statements.countDown, { replacements: { boardId }, transaction });
-    tx.publish('ArticleDeleted', id, async () => ({
+    const { insertId } = await tx.run(statements.countDown, [boardId]);
+    tx.publish('ArticleDeleted', id, () => ({
       articleId: id,
       boardId,
       writerId,
       createdAt,
       deletedAt,
-      boardArticleCount: await this.count(boardId, transaction),
+      boardArticleCount: Number(insertId),
     }));
   }
 
@@ -80,10 +79,11 @@ export class Articles {
   }
 
   async exists(id: string): Promise<boolean> {
-    return (await this.#model.findByPk(id, { attributes: ['id'], raw: true })) !== null;
+    const rows = await this.#sequelize.query(statements.readExists, { replacements: { id }, type: QueryTypes.SELECT });
+    return rows.length > 0;
   }
 
-  /** The whole state, as the events carry it. The board's count is read when the event's version line is locked. */
+  /** The whole state, as the event of an edit carries it: the board's count is read when its version line is locked. */
   async #state({ id, ...article }: Article, transaction: Transaction) {
     return { articleId: id, ...article, boardArticleCount: await this.count(article.boardId, transaction) };
   }
@@ -94,12 +94,9 @@ export class Articles {
     return row.get({ plain: true });
   }
 
-  async #now(transaction: Transaction): Promise<Date> {
-    const [row] = await this.#sequelize.query<{ now: Date }>(statements.readNow, {
-      type: QueryTypes.SELECT,
-      transaction,
-    });
-    return row!.now;
+  async #now(tx: OutboxTransaction): Promise<Date> {
+    const [row] = await tx.run<[{ now: Date }]>(statements.readNow);
+    return row.now;
   }
 
   async #ids(sql: string, replacements: Record<string, unknown>): Promise<string[]> {

@@ -1,9 +1,13 @@
-/** The count's row stays locked until the commit: writers of one board go one after the other from here on. */
+/**
+ * The new count is the statement's insert id. Its row stays locked until the commit: writers of one board go one after the
+ * other from here on, and the count stays what it is.
+ */
 export const countUp = `
-INSERT INTO board_article_count (board_id, article_count) VALUES (:boardId, 1)
-ON DUPLICATE KEY UPDATE article_count = article_count + 1`;
+INSERT INTO board_article_count (board_id, article_count) VALUES (?, LAST_INSERT_ID(1))
+ON DUPLICATE KEY UPDATE article_count = LAST_INSERT_ID(article_count + 1)`;
 
-export const countDown = 'UPDATE board_article_count SET article_count = article_count - 1 WHERE board_id = :boardId';
+export const countDown = `
+UPDATE board_article_count SET article_count = LAST_INSERT_ID(article_count - 1) WHERE board_id = ?`;
 
 export const readCount = 'SELECT article_count AS count FROM board_article_count WHERE board_id = :boardId';
 
@@ -18,3 +22,5 @@ SELECT id FROM article WHERE board_id = :boardId AND id < CAST(:lastArticleId AS
 
 export const boundedCount = `
 SELECT COUNT(*) AS count FROM (SELECT id FROM article WHERE board_id = :boardId LIMIT :limit) AS counted`;
+
+export const readExists = 'SELECT 1 AS found FROM article WHERE id = :id';

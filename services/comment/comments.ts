@@ -1,4 +1,4 @@
-import sequelizePackage, { type Sequelize, type Transaction } from 'sequelize';
+import sequelizePackage, { type Sequelize } from 'sequelize';
 import { commentNotFound } from '../../board/errors.ts';
 import { type Caller, mustOwn } from '../../identity/caller.ts';
 import type { OutboxTransaction } from '../../mixins/outbox.ts';
@@ -23,17 +23,12 @@ export class Comments {
     writer: Caller,
     { articleId, content }: Pick<CreateParams, 'articleId' | 'content'>,
   ): Promise<Comment> {
-    const { transaction } = tx;
-    const createdAt = await this.#now(transaction);
-    const values = { articleId, writerId: writer.id, parentId: null, content, createdAt };
-    const row = await this.#model.create(values, { transaction });
-    await this.#sequelize.query(statements.countUp, { replacements: { articleId }, transaction });
-    const comment: Comment = { id: row.id, ...values };
-    tx.publish('CommentCreated', articleId, async () => {
-      const { id: commentId, ...state } = comment;
-      return { commentId, ...state, articleCommentCount: await this.count(articleId, transaction) };
-    });
-    return comment;
+    const createdAt = await this.#now(tx);
+    const state = { articleId, writerId: writer.id, parentId: null, content, createdAt };
+    const { id } = await this.#model.create(state, { transaction: tx.transaction });
+    const { insertId } = await tx.run(statements.countUp, [articleId]);
+    tx.publish('CommentCreated', articleId, () => ({ commentId: id, ...state, articleCommentCount: Number(insertId) }));
+    return { id, ...state };
   }
 
   /** Throws `COMMENT_NOT_FOUND` or `NOT_ALLOWED`. Answers the id of the article. */
@@ -43,22 +38,22 @@ export class Comments {
     if (row === null) throw commentNotFound(id);
     const { articleId, writerId } = row;
     mustOwn(caller, writerId, 'comment');
-    const deletedAt = await this.#now(transaction);
+    const deletedAt = await this.#now(tx);
     await row.destroy({ transaction });
-    await this.#sequelize.query(statements.countDown, { replacements: { articleId }, transaction });
-    tx.publish('CommentDeleted', articleId, async () => ({
+    const { insertId } = await tx.run(statements.countDown, [articleId]);
+    tx.publish('CommentDeleted', articleId, () => ({
       commentId: id,
       articleId,
       writerId,
       deletedAt,
-      articleCommentCount: await this.count(articleId, transaction),
+      articleCommentCount: Number(insertId),
     }));
     return articleId;
   }
 
   /** Comments of an article. */
-  async count(articleId: string, transaction?: Transaction): Promise<number> {
-    const rows = await this.#select<{ count: string }>(statements.readCount, { articleId }, transaction);
+  async count(articleId: string): Promise<number> {
+    const rows = await this.#select<{ count: string }>(statements.readCount, { articleId });
     return Number(rows[0]?.count ?? 0);
   }
 
@@ -68,12 +63,12 @@ export class Comments {
     return rows.map((row) => String(row.id));
   }
 
-  async #now(transaction: Transaction): Promise<Date> {
-    const [row] = await this.#select<{ now: Date }>(statements.readNow, {}, transaction);
-    return row!.now;
+  async #now(tx: OutboxTransaction): Promise<Date> {
+    const [row] = await tx.run<[{ now: Date }]>(statements.readNow);
+    return row.now;
   }
 
-  #select<Row extends object>(sql: string, replacements: Record<string, unknown>, transaction?: Transaction) {
-    return this.#sequelize.query<Row>(sql, { replacements, type: QueryTypes.SELECT, transaction });
+  #select<Row extends object>(sql: string, replacements: Record<string, unknown>) {
+    return this.#sequelize.query<Row>(sql, { replacements, type: QueryTypes.SELECT });
   }
 }

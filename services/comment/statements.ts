@@ -1,10 +1,13 @@
-/** The count's row stays locked until the commit: writers of one article go one after the other from here on. */
+/**
+ * The new count is the statement's insert id. Its row stays locked until the commit: writers of one article go one after the
+ * other from here on, and the count stays what it is.
+ */
 export const countUp = `
-INSERT INTO article_comment_count (article_id, comment_count) VALUES (:articleId, 1)
-ON DUPLICATE KEY UPDATE comment_count = comment_count + 1`;
+INSERT INTO article_comment_count (article_id, comment_count) VALUES (?, LAST_INSERT_ID(1))
+ON DUPLICATE KEY UPDATE comment_count = LAST_INSERT_ID(comment_count + 1)`;
 
 export const countDown = `
-UPDATE article_comment_count SET comment_count = comment_count - 1 WHERE article_id = :articleId`;
+UPDATE article_comment_count SET comment_count = LAST_INSERT_ID(comment_count - 1) WHERE article_id = ?`;
 
 export const readCount = 'SELECT comment_count AS count FROM article_comment_count WHERE article_id = :articleId';
 

@@ -1,4 +1,4 @@
-import sequelizePackage, { type Sequelize, type Transaction } from 'sequelize';
+import sequelizePackage, { type Sequelize } from 'sequelize';
 import type { OutboxTransaction } from '../../mixins/outbox.ts';
 import { decideLikes, type LikeChange, type LikeWish } from './decide.ts';
 import * as statements from './statements.ts';
@@ -32,23 +32,13 @@ export class Likes {
     wishes: readonly LikeWish[],
     publish: (wish: number, type: string, payload: object) => Promise<void>,
   ): Promise<LikeStatus[]> {
-    const { transaction } = tx;
-    const [locked] = await this.#sequelize.query(statements.lockCount, {
-      replacements: { articleId },
-      type: QueryTypes.INSERT,
-      transaction,
-    });
-    const before = Number(locked);
+    const before = Number((await tx.run(statements.lockCount, [articleId])).insertId);
     const users = [...new Set(wishes.map((wish) => wish.userId))];
-    const decision = decideLikes(before, await this.#likers(articleId, users, transaction), wishes);
-    await this.#write(articleId, decision, transaction);
-    if (decision.count !== before) {
-      await this.#sequelize.query(statements.writeCount, {
-        replacements: { articleId, count: decision.count },
-        type: QueryTypes.UPDATE,
-        transaction,
-      });
-    }
+    const [read, asked] = users.length === 1 ? [statements.readLike, users[0]] : [statements.readLikes, users];
+    const likers = usersOf(await tx.run<UserRow[]>(read, [articleId, asked]));
+    const decision = decideLikes(before, likers, wishes);
+    await this.#write(articleId, decision, tx);
+    if (decision.count !== before) await tx.run(statements.writeCount, [decision.count, articleId]);
     for (const change of decision.changes) {
       await publish(change.wish, change.liked ? 'ArticleLiked' : 'ArticleUnliked', this.#payload(articleId, change));
     }
@@ -58,10 +48,10 @@ export class Likes {
   /** The count, and whether this user (null: nobody) is among those who like it. */
   async status(articleId: string, userId: string | null): Promise<LikeStatus> {
     const [rows, likers] = await Promise.all([
-      this.#select<{ count: string }>(statements.readCount, { articleId }),
-      userId === null ? new Set<string>() : this.#likers(articleId, [userId]),
+      this.#select<{ count: string }>(statements.readCount, [articleId]),
+      userId === null ? [] : this.#select<UserRow>(statements.readLike, [articleId, userId]),
     ]);
-    return { articleId, count: Number(rows[0]?.count ?? 0), liked: likers.size > 0 };
+    return { articleId, count: Number(rows[0]?.count ?? 0), liked: likers.length > 0 };
   }
 
   #payload(articleId: string, { userId, liked, count }: LikeChange): object {
@@ -72,31 +62,25 @@ export class Likes {
   async #write(
     articleId: string,
     { added, removed }: { added: string[]; removed: string[] },
-    transaction: Transaction,
+    tx: OutboxTransaction,
   ): Promise<void> {
-    if (added.length > 0) {
-      const likedAt = this.#now();
-      await this.#sequelize.query(statements.insertLikes, {
-        replacements: { rows: added.map((userId) => [articleId, userId, likedAt]) },
-        type: QueryTypes.INSERT,
-        transaction,
-      });
+    const likedAt = this.#now();
+    if (added.length === 1) await tx.run(statements.insertLike, [articleId, added[0], likedAt]);
+    if (added.length > 1) {
+      await tx.run(statements.insertLikes, [added.map((userId) => [articleId, userId, likedAt])]);
     }
-    if (removed.length > 0) {
-      await this.#sequelize.query(statements.deleteLikes, {
-        replacements: { articleId, userIds: removed },
-        type: QueryTypes.BULKDELETE,
-        transaction,
-      });
-    }
+    if (removed.length > 0) await tx.run(statements.deleteLikes, [articleId, removed]);
   }
 
-  async #likers(articleId: string, userIds: readonly string[], transaction?: Transaction): Promise<Set<string>> {
-    const rows = await this.#select<{ userId: string }>(statements.readLikes, { articleId, userIds }, transaction);
-    return new Set(rows.map((row) => String(row.userId)));
+  #select<Row extends object>(sql: string, replacements: unknown[]) {
+    return this.#sequelize.query<Row>(sql, { replacements, type: QueryTypes.SELECT });
   }
+}
 
-  #select<Row extends object>(sql: string, replacements: Record<string, unknown>, transaction?: Transaction) {
-    return this.#sequelize.query<Row>(sql, { replacements, type: QueryTypes.SELECT, transaction });
-  }
+interface UserRow {
+  userId: string;
+}
+
+function usersOf(rows: readonly UserRow[]): Set<string> {
+  return new Set(rows.map(({ userId }) => String(userId)));
 }

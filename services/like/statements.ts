@@ -3,18 +3,19 @@
  * changes take this lock first, so what they read afterwards is current and stays so.
  */
 export const lockCount = `
-INSERT INTO article_like_count (article_id, like_count) VALUES (:articleId, LAST_INSERT_ID(0))
+INSERT INTO article_like_count (article_id, like_count) VALUES (?, LAST_INSERT_ID(0))
 ON DUPLICATE KEY UPDATE like_count = LAST_INSERT_ID(like_count)`;
 
-export const writeCount = 'UPDATE article_like_count SET like_count = :count WHERE article_id = :articleId';
+export const writeCount = 'UPDATE article_like_count SET like_count = ? WHERE article_id = ?';
 
-export const readCount = 'SELECT like_count AS count FROM article_like_count WHERE article_id = :articleId';
+export const readCount = 'SELECT like_count AS count FROM article_like_count WHERE article_id = ?';
 
-/** Which of these users like the article. */
-export const readLikes =
-  'SELECT user_id AS userId FROM article_like WHERE article_id = :articleId AND user_id IN (:userIds)';
+/** Which of these users like the article. With one user, as most often, the statement can be prepared. */
+export const readLike = 'SELECT user_id AS userId FROM article_like WHERE article_id = ? AND user_id = ?';
+export const readLikes = 'SELECT user_id AS userId FROM article_like WHERE article_id = ? AND user_id IN (?)';
 
-export const deleteLikes = 'DELETE FROM article_like WHERE article_id = :articleId AND user_id IN (:userIds)';
+export const deleteLikes = 'DELETE FROM article_like WHERE article_id = ? AND user_id IN (?)';
 
-/** `rows`: lists of article, user and time. */
-export const insertLikes = 'INSERT INTO article_like (article_id, user_id, liked_at) VALUES :rows';
+export const insertLike = 'INSERT INTO article_like (article_id, user_id, liked_at) VALUES (?, ?, ?)';
+/** Lists of article, user and time. */
+export const insertLikes = 'INSERT INTO article_like (article_id, user_id, liked_at) VALUES ?';

@@ -45,19 +45,29 @@ export async function run(plan: Plan, folder: string, say: (text: string) => voi
       else if (hasFailed(call)) counts[call.outcome === 'info' ? 'unknown' : 'failed']++;
     }
     writeHistories(done, stageFolder);
+    // after each board: a long run that is cut off has shown something
+    writeReports(folder, resultSoFar());
   }
-  const { mode, seed, callsPerSecond, minimumOk, maximumInfoShare } = plan;
-  const result: RunResult = {
-    plan: { mode, seed, callsPerSecond, minimumOk, maximumInfoShare },
-    tookMs: Date.now() - beganMs,
-    machine: `${cpus().length} cores (${process.platform} ${process.arch})`,
-    ...counts,
-    stages,
-    limits: limitsOf(measured, { leaseMs, relayKills: mode === 'full' ? relayKills : 1 }),
-  };
+  const result = resultSoFar();
+  writeReports(folder, result);
+  return result;
+
+  function resultSoFar(): RunResult {
+    const { mode, seed, callsPerSecond, minimumOk, maximumInfoShare } = plan;
+    return {
+      plan: { mode, seed, callsPerSecond, minimumOk, maximumInfoShare },
+      tookMs: Date.now() - beganMs,
+      machine: `${cpus().length} cores (${process.platform} ${process.arch})`,
+      ...counts,
+      stages,
+      limits: limitsOf(measured, { leaseMs, relayKills: mode === 'full' ? relayKills : 1 }),
+    };
+  }
+}
+
+function writeReports(folder: string, result: RunResult): void {
   writeFileSync(join(folder, 'report.md'), markdownOf(result));
   writeFileSync(join(folder, 'report.html'), pageOf(result));
-  return result;
 }
 
 function stageResult(done: StageRun, events: Measured['events']): StageResult {

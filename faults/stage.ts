@@ -1,4 +1,5 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { boardSources } from '../events/board.ts';
@@ -33,6 +34,8 @@ export interface RunSlot {
   endedMs: number;
   hits: number;
   seen: string[];
+  /** The machine's load average when the fault began: how many processes want a core. */
+  machineLoad: number;
 }
 
 /** What a stage leaves behind: everything that is judged afterwards. */
@@ -145,6 +148,7 @@ async function runSlot({
   say(`slot ${slot.number}: ${title}`);
   const random = new Random(slot.seed);
   const startedMs = Date.now();
+  const machineLoad = loadavg()[0]!;
   write('faults.jsonl', {
     atMs: startedMs,
     process: 'faults',
@@ -189,7 +193,7 @@ async function runSlot({
     },
     800,
   ).catch((error: Error) => say(error.message));
-  const run = { slot, title, startedMs, healedMs, endedMs: Date.now(), hits, seen: result.seen };
+  const run = { slot, title, startedMs, healedMs, endedMs: Date.now(), hits, seen: result.seen, machineLoad };
   say(`slot ${slot.number}: ${result.seen.join('; ')}`);
   return { slot: run, moments: result.moments };
 }

@@ -18,6 +18,8 @@ export interface SlotResult extends Impact, EffectCounts {
   ok: number;
   failed: number;
   unknown: number;
+  /** Load average of the machine at the beginning. */
+  machineLoad: number;
   /** No call may fail or stay unknown here. */
   noFailureAllowed: boolean;
 }

@@ -13,9 +13,7 @@ export function markdownOf(run: RunResult): string {
     '',
     `\`npm run faults -- ${plan.mode === 'short' ? '--short ' : ''}--seed ${plan.seed}\`, ${(run.tookMs / 60_000).toFixed(1)} minutes on ${run.machine}.`,
     '',
-    wrong.length === 0
-      ? '**Green.**'
-      : `**Red**, ${wrong.length} times:\n\n${wrong.map((line) => `- ${line}`).join('\n')}`,
+    wrong.length === 0 ? '**Green.**' : `**Red**, ${wrong.length} times:\n\n${shortened(wrong)}`,
     '',
     `- Changes made by clients: ${run.ok} ok, ${run.failed} refused, ${run.unknown} unknown (${share.toFixed(2)} %).`,
     `- Effects over all slots: **${total(({ lost }) => lost)} lost, ${total(({ duplicated }) => duplicated)} duplicated, ${total(({ outOfOrder }) => outOfOrder)} out of order** of ${total(({ events }) => events)} events; ${total(({ copiesInTopic }) => copiesInTopic)} further copies in the topics, which at-least-once delivery allows and the inbox absorbs.`,
@@ -39,11 +37,11 @@ export function markdownOf(run: RunResult): string {
       'Detected: until backlog, lag or answers left what they are when all is well. Recovered: until all were back for good.',
       'Both from the beginning of the fault, which itself takes as long as the fourth column says.',
       '',
-      '| # | fault | hits | took | detected | recovered | in flight | lost | duplicated | out of order | copies | calls ok / refused / unknown |',
-      '|---|---|---|---|---|---|---|---|---|---|---|---|',
+      '| # | fault | hits | took | detected | recovered | in flight | lost | duplicated | out of order | copies | calls ok / refused / unknown | machine load |',
+      '|---|---|---|---|---|---|---|---|---|---|---|---|---|',
       ...slots.map(
         (slot) =>
-          `| ${slot.number} | ${slot.title} | ${slot.hits} | ${seconds(slot.healedMs - slot.startedMs)} | ${slot.detectMs === null ? 'not noticed' : seconds(slot.detectMs)} | ${slot.detectMs === null ? '–' : seconds(slot.recoverMs ?? undefined)} | ${slot.inFlight} | ${slot.lost} | ${slot.duplicated} | ${slot.outOfOrder} | ${slot.copiesInTopic} | ${slot.ok} / ${slot.failed} / ${slot.unknown} |`,
+          `| ${slot.number} | ${slot.title} | ${slot.hits} | ${seconds(slot.healedMs - slot.startedMs)} | ${slot.detectMs === null ? 'not noticed' : seconds(slot.detectMs)} | ${slot.detectMs === null ? '–' : seconds(slot.recoverMs ?? undefined)} | ${slot.inFlight} | ${slot.lost} | ${slot.duplicated} | ${slot.outOfOrder} | ${slot.copiesInTopic} | ${slot.ok} / ${slot.failed} / ${slot.unknown} | ${slot.machineLoad.toFixed(1)} |`,
       ),
       '',
       'What was seen of each:',
@@ -52,6 +50,17 @@ export function markdownOf(run: RunResult): string {
       '',
     ]),
   ].join('\n')}`;
+}
+
+const mostLines = 40;
+const longestLine = 300;
+
+function shortened(wrong: readonly string[]): string {
+  const lines = wrong
+    .slice(0, mostLines)
+    .map((line) => `- ${line.length > longestLine ? `${line.slice(0, longestLine)} …` : line}`);
+  if (wrong.length > mostLines) lines.push(`- … and ${wrong.length - mostLines} more`);
+  return lines.join('\n');
 }
 
 function baselineOf({ kafkaNodes, baseline }: RunResult['stages'][number]): string {

@@ -4,7 +4,13 @@ import { faultsOf } from '../figures/result.ts';
 /** A page in one file with a time line of each board: throughput, backlog, lag, and the faults as bands. Pure. */
 export function pageOf(run: RunResult): string {
   const wrong = faultsOf(run);
-  const verdict = wrong.length === 0 ? 'green' : `red: ${wrong.map(escaped).join('<br>')}`;
+  const verdict =
+    wrong.length === 0
+      ? 'green'
+      : `red: ${wrong
+          .slice(0, 40)
+          .map((line) => escaped(line.slice(0, 300)))
+          .join('<br>')}`;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Hotboard, fault run ${run.plan.seed}</title>
 <style>

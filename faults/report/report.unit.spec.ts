@@ -22,6 +22,7 @@ const slot: SlotResult = {
   ok: 300,
   failed: 1,
   unknown: 2,
+  machineLoad: 1.26,
   noFailureAllowed: false,
 };
 const sample = { okPerSecond: 20, notOk: 0, backlog: 3, oldestUnsentMs: 10, lag: 4, oldestUnappliedMs: 20 };
@@ -82,13 +83,25 @@ describe('the report', () => {
     const text = markdownOf(green);
     expect(text).toContain('# Fault run, seed 7 (full)');
     expect(text).toContain('**Green.**');
-    expect(text).toContain('| 1 | broker killed | 1 | 10.0 s | 900 ms | 12.0 s | 7 | 0 | 0 | 0 | 2 | 300 / 1 / 2 |');
+    expect(text).toContain(
+      '| 1 | broker killed | 1 | 10.0 s | 900 ms | 12.0 s | 7 | 0 | 0 | 0 | 2 | 300 / 1 / 2 | 1.3 |',
+    );
     expect(text).toContain('| broker back: draining | 10.0 s | 2 times | 3.4 s | 3.4 s | yes |');
     expect(text).toContain('20 calls/s');
   });
 
   it('says what is wrong in a red run', () => {
     expect(markdownOf(withSlot({ lost: 3 }))).toContain('- slot 1 (broker killed): 3 lost');
+  });
+
+  it('cuts what is wrong short, as one mistake may show in thousands of lines', () => {
+    const findings = Array.from({ length: 500 }, (_, index) => ({
+      what: 'once',
+      detail: `event ${index} ${'x'.repeat(9_999)}`,
+    }));
+    const text = markdownOf({ ...green, stages: [{ ...green.stages[0]!, findings }] });
+    expect(text).toContain('**Red**, 500 times');
+    expect(text.length).toBeLessThan(20_000);
   });
 
   it('draws each fault as a band and each figure as a line, in a page that needs nothing else', () => {

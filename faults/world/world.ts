@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { nodeEnvironment, planCluster } from '../../cluster/plan.ts';
+import { nodeEnvironment, nodeFlags, planCluster } from '../../cluster/plan.ts';
 import { databaseName } from '../../config/database-url.ts';
 import { type Config, loadConfig } from '../../config/load.ts';
 import { boardSources } from '../../events/board.ts';
@@ -182,7 +182,9 @@ export class World {
 
   async #startNodes(): Promise<void> {
     for (const plan of planCluster(this.config)) {
-      await this.#add(plan.nodeId, [...flags, nodeScript], (env) => nodeEnvironment(plan, env));
+      await this.#add(plan.nodeId, [...flags, ...nodeFlags(plan.role), nodeScript], (env) =>
+        nodeEnvironment(plan, env),
+      );
     }
     for (const name of ['auditor-1', 'auditor-2']) await this.#addAuditor(name);
     await Promise.all([...this.nodes.values()].map(({ process }) => process.ready()));

@@ -75,6 +75,7 @@ async function measure(env: NodeJS.ProcessEnv, { articles, seconds, profileFolde
   }
   const rebuildMs = await rebuilds(config, articles);
   const edge = await startProcess(join(import.meta.dirname, '../cluster/node.ts'), [], env, profileFolder);
+  console.error(`the edge listens on port ${edge.httpPort}`);
   try {
     const url = (path: string) => `http://127.0.0.1:${edge.httpPort}/v1/hot-articles${path}`;
     const list = await (await fetch(url(''))).json();
@@ -110,6 +111,7 @@ async function rebuilds(config: Config, articles: number): Promise<number[]> {
   await readyWithin(redis, 5000);
   const day = scoring.days.dayOf(new Date());
   await fillArticles(database, day, new Date().toISOString().slice(0, 23).replace('T', ' '), articles);
+  console.error(`${articles} articles are there`);
   const projector = new Projector({
     redis,
     keys: storeKeys(config.namespace),
@@ -126,6 +128,7 @@ async function rebuilds(config: Config, articles: number): Promise<number[]> {
     const report = await projector.rebuild({});
     if (report.articles !== articles) throw new Error(`${report.articles} of ${articles} articles were built.`);
     tookMs.push(report.tookMs);
+    console.error(`rebuilt in ${report.tookMs} ms`);
   }
   redis.disconnect();
   await database.close();

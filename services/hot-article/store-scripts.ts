@@ -24,6 +24,9 @@ local function baseOf(role, day)
   return bases[name]
 end
 
+-- lists that have their expiry by now; a list that went empty was gone, and has none
+local seen = {}
+
 local function listsOf(board, ms)
   local hour = 'hour:' .. string.format('%.0f', math.floor(tonumber(ms) / 3600000))
   return {'all', 'board:' .. board, hour, hour .. ':board:' .. board}
@@ -37,12 +40,16 @@ local function write(base, member, rev, board, ms, score, card, expireAt)
     local oldRev, oldBoard, oldMs, oldCard = string.match(stored, '^(%d+) (%d*) (%d*) (.*)$')
     if tonumber(oldRev) > tonumber(rev) then return 'newer' end
     if oldCard ~= '' and (card == '' or oldBoard ~= board or oldMs ~= ms) then
-      for _, list in ipairs(listsOf(oldBoard, oldMs)) do redis.call('ZREM', base .. list, member) end
+      for _, list in ipairs(listsOf(oldBoard, oldMs)) do
+        redis.call('ZREM', base .. list, member)
+        seen[base .. list] = nil
+      end
     end
   end
   if card ~= '' then
     for _, list in ipairs(listsOf(board, ms)) do
-      if redis.call('ZADD', base .. list, score, member) == 1 then
+      if redis.call('ZADD', base .. list, score, member) == 1 and not seen[base .. list] then
+        seen[base .. list] = true
         redis.call('PEXPIREAT', base .. list, expireAt)
         redis.call('SADD', base .. 'lists', list)
         redis.call('PEXPIREAT', base .. 'lists', expireAt)

@@ -339,6 +339,20 @@ describe('several relays', () => {
     expect(ownedBy(first)).toBe(0);
   });
 
+  it('says who took which bucket, and why', async () => {
+    const lines: string[] = [];
+    const log = (line: unknown) => void lines.push(String(line));
+    const logger = { debug: log, info: log, warn: log, error: log };
+    const first = await started('a', { logger });
+    await started('b', { logger });
+    await clock.advance(5_000);
+    expect(lines[1]).toContain('like: mine from now on: 0 (term 1: nobody had it)');
+    expect(lines.join('\n')).toMatch(/giving back [0-9, ]+ \(others have less than their share\)/);
+    kill('a');
+    await clock.advance(leaseMs + 1_000);
+    expect(lines.at(-1)).toContain(`: the lease of ${first.id} ran out)`);
+  });
+
   it('names each term once: no epoch of a bucket has two owners', async () => {
     for (let index = 0; index < 4; index++) {
       await started(`r${index}`);

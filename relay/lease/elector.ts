@@ -45,6 +45,8 @@ export class Elector {
   #running: Promise<void> = Promise.resolve();
   #table: LeaseTable | null = null;
   #readStartedMs = Number.NEGATIVE_INFINITY;
+  /** Why buckets that were asked for last were free. */
+  #taken: ReadonlyMap<number, string> = new Map();
   #failuresInARow = 0;
   #lastError: { message: string; code: string; atMs: number } | null = null;
 
@@ -126,6 +128,7 @@ export class Elector {
     }
     const wanted = await this.#look();
     if (wanted.length > 0) {
+      this.#taken = new Map(wanted.map((bucket) => [bucket, this.#whyFree(bucket)]));
       await store.acquire(me, wanted, leaseMs);
       await this.#look();
     }
@@ -175,7 +178,8 @@ export class Elector {
       onGained(term);
     }
     if (gained.length === 0) return;
-    const names = gained.map((term) => `${term.bucket} (term ${term.epoch})`).join(', ');
+    const why = ({ bucket }: Term) => this.#taken.get(bucket) ?? 'it was mine still';
+    const names = gained.map((term) => `${term.bucket} (term ${term.epoch}: ${why(term)})`).join(', ');
     log.info(`${source}: mine from now on: ${names}.`);
   }
 
@@ -208,6 +212,11 @@ export class Elector {
         this.#giving.delete(bucket);
         this.#wake.signal();
       });
+  }
+
+  #whyFree(bucket: number): string {
+    const owner = this.#table?.leases.find((one) => one.bucket === bucket)?.owner;
+    return owner ? `the lease of ${owner} ran out` : 'nobody had it';
   }
 
   #whoHas(bucket: number): string {

@@ -6,7 +6,8 @@ import { SeededRandom } from './random.ts';
 
 /** The last partition takes the position, the ones before it the events; each transaction writes the same id to all. */
 const partitions = 3;
-const fenceWithinMs = 60_000;
+/** Once nothing is broken any more. */
+const fenceWithinMs = 120_000;
 
 export interface TransactionLoadOptions {
   port: TransactionalKafkaPort;
@@ -26,6 +27,7 @@ export class TransactionLoad {
   readonly #random: SeededRandom;
   readonly #run: Promise<void>;
   #stopping = false;
+  #fenceUntilMs = Number.POSITIVE_INFINITY;
   #stopped: Promise<void> | null = null;
   #holder: TransactionalPublisher;
   #number = 0;
@@ -40,6 +42,7 @@ export class TransactionLoad {
   /** When it resolves, all transactions are decided. */
   stop(): Promise<void> {
     this.#stopping = true;
+    if (this.#stopped === null) this.#fenceUntilMs = performance.now() + fenceWithinMs;
     this.#stopped ??= this.#run.then(() => this.#fence()).finally(() => this.#holder.close());
     return this.#stopped;
   }
@@ -84,9 +87,8 @@ export class TransactionLoad {
     return false;
   }
 
-  /** Takes the transactional id and reads the position, for as long as that takes. */
+  /** Takes the transactional id and reads the position: however long that takes while things are broken. */
   async #fence(): Promise<void> {
-    const deadlineMs = performance.now() + fenceWithinMs;
     for (;;) {
       try {
         await this.#holder.fence();
@@ -97,7 +99,7 @@ export class TransactionLoad {
         this.#number = position?.value ? Number(String(position.value).split('#')[0]) : 0;
         return;
       } catch (error) {
-        if (performance.now() > deadlineMs) throw error;
+        if (performance.now() > this.#fenceUntilMs) throw error;
         await pause(100);
       }
     }

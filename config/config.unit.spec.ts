@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { kafkaTlsOf } from './kafka-tls.ts';
 import { loadConfig, required } from './load.ts';
 
 describe('configuration', () => {
@@ -34,6 +35,18 @@ describe('configuration', () => {
 
   it('does not print a secret', () => {
     expect(() => loadConfig({ HOTBOARD_JWT_SECRET: 'hunter2' })).toThrow('HOTBOARD_JWT_SECRET is (7 characters)');
+  });
+
+  it('takes TLS and SASL for Kafka as a whole, and never prints the password', () => {
+    const tls = { HOTBOARD_KAFKA_TLS: '1', HOTBOARD_KAFKA_TLS_CA: '/no/such.pem' };
+    expect(() => loadConfig({ HOTBOARD_KAFKA_TLS_CA: '/no/such.pem' })).toThrow('HOTBOARD_KAFKA_TLS is 0');
+    expect(() => kafkaTlsOf(loadConfig(tls))).toThrow(
+      'HOTBOARD_KAFKA_TLS_CA is "/no/such.pem"; allowed: a file that can be read (ENOENT).',
+    );
+    expect(() => loadConfig({ HOTBOARD_KAFKA_TLS: '1', HOTBOARD_KAFKA_TLS_KEY: 'key.pem' })).toThrow('go together');
+    expect(kafkaTlsOf(loadConfig({ HOTBOARD_KAFKA_TLS: '1' }))).toBe(true);
+    const sasl = { HOTBOARD_KAFKA_SASL_MECHANISM: 'plain', HOTBOARD_KAFKA_SASL_PASSWORD: 'hunter2' };
+    expect(() => loadConfig(sasl)).toThrow(/^HOTBOARD_KAFKA_SASL_USERNAME is empty (?!.*hunter2)/);
   });
 
   it('refuses the development login in production and on a public address', () => {

@@ -104,6 +104,18 @@ function unknownName(name: string): ConfigError {
 }
 
 function checkTogether(config: Config, env: Readonly<Record<string, string | undefined>>): void {
+  for (const key of ['kafkaTlsCa', 'kafkaTlsCert', 'kafkaTlsKey'] as const) {
+    if (config[key] === undefined || config.kafkaTls) continue;
+    throw new ConfigError(`${environmentName(key)} is set while HOTBOARD_KAFKA_TLS is 0; allowed with it: 1.`);
+  }
+  if ((config.kafkaTlsCert === undefined) !== (config.kafkaTlsKey === undefined)) {
+    throw new ConfigError('HOTBOARD_KAFKA_TLS_CERT and HOTBOARD_KAFKA_TLS_KEY go together: only one of them is set.');
+  }
+  if (config.kafkaSaslMechanism !== 'none' && config.kafkaSaslUsername === '') {
+    throw new ConfigError(
+      `HOTBOARD_KAFKA_SASL_USERNAME is empty while HOTBOARD_KAFKA_SASL_MECHANISM is "${config.kafkaSaslMechanism}".`,
+    );
+  }
   if (config.devLogin && env.NODE_ENV === 'production') {
     throw new ConfigError('HOTBOARD_DEV_LOGIN is 1 while NODE_ENV is "production"; allowed there: 0.');
   }

@@ -39,6 +39,18 @@ export const variables = {
     'Kafka bootstrap brokers. Unset: the stack tool provides one.',
   ),
   kafkaTls: variable(flag, 'Speak TLS with Kafka.', 'false'),
+  kafkaTlsCa: optional(
+    Type.String({ minLength: 1, description: 'a file that can be read' }),
+    'File (PEM) with the certificates by which the brokers are trusted. Unset: those that Node trusts.',
+  ),
+  kafkaTlsCert: optional(
+    Type.String({ minLength: 1, description: 'a file that can be read' }),
+    'File (PEM) with the certificate that this side shows to Kafka, where the brokers ask for one.',
+  ),
+  kafkaTlsKey: optional(
+    Type.String({ minLength: 1, description: 'a file that can be read' }),
+    'File (PEM) with the key of that certificate.',
+  ),
   kafkaSaslMechanism: variable(
     Type.Union([
       Type.Literal('none'),

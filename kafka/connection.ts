@@ -1,3 +1,4 @@
+import { kafkaTlsOf } from '../config/kafka-tls.ts';
 import type { Config } from '../config/load.ts';
 import type { KafkaConnection, Logger } from './port.ts';
 
@@ -6,7 +7,7 @@ export function kafkaConnectionOf(config: Config, brokers: readonly string[], lo
   return {
     brokers,
     clientId: config.nodeId ?? `hotboard-${process.pid}`,
-    tls: config.kafkaTls,
+    tls: kafkaTlsOf(config),
     sasl:
       config.kafkaSaslMechanism === 'none'
         ? undefined

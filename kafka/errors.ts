@@ -21,6 +21,8 @@ export type KafkaErrorCode =
   /** A commit from a consumer that no longer owns the partition. */
   | 'KAFKA_NOT_OWNER'
   | 'KAFKA_NOT_AUTHORIZED'
+  /** The broker's certificate is not trusted, or is for another name. */
+  | 'KAFKA_UNTRUSTED'
   /** The port was used after `close()` or `stop()`. */
   | 'KAFKA_CLOSED'
   | 'KAFKA_BAD_ARGUMENT'
@@ -48,4 +50,13 @@ export class KafkaError extends Error {
     this.retryable = options.retryable;
     this.failed = options.failed ?? [];
   }
+}
+
+/** What Node's TLS says of a certificate that it does not accept (node:tls, "X509 certificate error codes"). */
+const certificateCodes =
+  /^(CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_|INVALID_CA$|INVALID_PURPOSE$|HOSTNAME_MISMATCH$)/;
+
+/** Whether a native error's code says that the broker's certificate is not trusted. */
+export function isUntrusted(code: unknown): boolean {
+  return typeof code === 'string' && certificateCodes.test(code);
 }

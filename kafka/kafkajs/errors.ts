@@ -1,4 +1,4 @@
-import { KafkaError, type KafkaErrorCode } from '../errors.ts';
+import { isUntrusted, KafkaError, type KafkaErrorCode } from '../errors.ts';
 
 /**
  * The one place where kafkajs's errors become the port's. Protocol errors carry the broker's code as `type`
@@ -100,6 +100,8 @@ interface NativeError {
   name?: string;
   message?: string;
   type?: string;
+  /** kafkajs's own errors have it too: a connection error takes over that of the socket. */
+  code?: unknown;
   cause?: unknown;
   errors?: unknown[];
 }
@@ -111,6 +113,7 @@ function classify(chain: readonly NativeError[]): [KafkaErrorCode, boolean] | un
     const unknownCode = /^Unknown error code (\d+)$/.exec(link.message ?? '')?.[1];
     if (unknownCode && byUnknownCode[unknownCode]) return byUnknownCode[unknownCode];
   }
+  if (chain.some(({ code }) => isUntrusted(code))) return ['KAFKA_UNTRUSTED', false];
   for (const link of chain) {
     if (link.name === 'KafkaJSSASLAuthenticationError') return ['KAFKA_NOT_AUTHORIZED', false];
     if (link.name && unavailable.has(link.name)) return ['KAFKA_UNAVAILABLE', true];

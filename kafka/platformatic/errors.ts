@@ -5,7 +5,7 @@ import {
   protocolErrorsCodesById,
   ResponseError,
 } from '@platformatic/kafka';
-import { KafkaError, type KafkaErrorCode } from '../errors.ts';
+import { isUntrusted, KafkaError, type KafkaErrorCode } from '../errors.ts';
 
 // All that this adapter knows about the client's errors and Kafka's error codes is in this file.
 
@@ -115,7 +115,11 @@ export function toKafkaError(error: unknown, what: string): KafkaError {
   if (error instanceof KafkaError) return error;
   const apiCode = protocolCodeOf(error);
   if (apiCode !== null) return errorOfProtocolCode(apiCode, what, error);
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const { code } = (error ?? {}) as { code?: unknown };
+  const message = wordsOf(error);
+  if (causeCodes(error).some(isUntrusted)) {
+    return new KafkaError('KAFKA_UNTRUSTED', `${what}: ${message}`, { retryable: false, cause: error });
+  }
   if (code === 'PLT_KFK_AUTHENTICATION' || causeCodes(error).includes('PLT_KFK_AUTHENTICATION')) {
     return new KafkaError('KAFKA_NOT_AUTHORIZED', `${what}: ${message}`, { retryable: false, cause: error });
   }
@@ -126,7 +130,7 @@ export function toKafkaError(error: unknown, what: string): KafkaError {
   if (typeof code === 'string') {
     return new KafkaError('KAFKA_UNAVAILABLE', `${what}: ${message}`, { retryable: true, cause: error });
   }
-  return new KafkaError('KAFKA_UNEXPECTED', `${what}: ${message ?? error}`, { retryable: false, cause: error });
+  return new KafkaError('KAFKA_UNEXPECTED', `${what}: ${message}`, { retryable: false, cause: error });
 }
 
 /** Kafka's own error code inside a client error, null where there is none. */
@@ -141,6 +145,12 @@ export function protocolCodeOf(error: unknown): number | null {
     }
   }
   return null;
+}
+
+/** The client says what failed, and only its cause says why. */
+function wordsOf(error: unknown): string {
+  const { message, cause } = (error ?? {}) as { message?: string; cause?: { message?: string } };
+  return cause?.message ? `${message} (${cause.message})` : (message ?? String(error));
 }
 
 function causeCodes(error: unknown): string[] {

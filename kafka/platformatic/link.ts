@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import {
   apiVersionsV1,
   apiVersionsV3,
@@ -52,7 +53,7 @@ export class Link {
 
 export async function openLink(settings: KafkaConnection, address: Address, onClose: () => void): Promise<Link> {
   const connectTimeoutMs = settings.connectTimeoutMs ?? 5_000;
-  const connection = new Connection(settings.clientId, connectionOptions(settings, connectTimeoutMs));
+  const connection = new Connection(settings.clientId, connectionOptions(settings, address.host, connectTimeoutMs));
   // Without a listener an 'error' event would end the process; what failed is told by the request's own callback.
   connection.on('error', () => undefined);
   connection.on('close', onClose);
@@ -82,7 +83,7 @@ async function supportedVersions(connection: Connection, deadlineMs: number) {
   return new Map(answer.apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, { minVersion, maxVersion }]));
 }
 
-function connectionOptions(settings: KafkaConnection, connectTimeout: number): ConnectionOptions {
+function connectionOptions(settings: KafkaConnection, host: string, connectTimeout: number): ConnectionOptions {
   const { tls, sasl } = settings;
   return {
     connectTimeout,
@@ -90,7 +91,8 @@ function connectionOptions(settings: KafkaConnection, connectTimeout: number): C
     requestTimeout: 600_000,
     maxInflights: 100,
     tls: tls ? (tls === true ? {} : tls) : undefined,
-    tlsServerName: tls ? (tls !== true && tls.servername ? tls.servername : true) : undefined,
+    // An IP address is no server name (RFC 6066); the certificate is checked against it all the same.
+    tlsServerName: tls ? (tls !== true && tls.servername) || (isIP(host) ? undefined : host) : undefined,
     sasl: sasl && {
       mechanism: sasl.mechanism.toUpperCase() as SASLMechanismValue,
       username: sasl.username,

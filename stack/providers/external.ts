@@ -1,3 +1,4 @@
+import { kafkaTlsOf } from '../../config/kafka-tls.ts';
 import { StackError } from '../errors.ts';
 import type { Product, StackConfig, StackEnvironment, StateServer } from '../types.ts';
 import { liveBrokers, mysqlVersion, patiently, redisVersion } from '../versions.ts';
@@ -68,12 +69,8 @@ async function versionOf(product: Product, named: string, config: StackConfig): 
 }
 
 function security(config: StackConfig): Parameters<typeof liveBrokers>[1] {
-  const {
-    kafkaTls: ssl,
-    kafkaSaslMechanism: mechanism,
-    kafkaSaslUsername: username,
-    kafkaSaslPassword: password,
-  } = config;
+  const ssl = kafkaTlsOf(config);
+  const { kafkaSaslMechanism: mechanism, kafkaSaslUsername: username, kafkaSaslPassword: password } = config;
   return mechanism === 'none' ? { ssl } : { ssl, sasl: { mechanism, username, password } as never };
 }
 

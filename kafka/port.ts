@@ -183,6 +183,8 @@ export interface PartitionReader {
   stop(): Promise<void>;
   /** Monotonic ms of the last fetch that a broker answered; null before the first. */
   readonly lastFetchMs: number | null;
+  /** Partitions that are not read at the moment, as their leader does not answer or there is none. */
+  readonly unread: number;
 }
 
 export interface PartitionReaderOptions {
@@ -191,6 +193,11 @@ export interface PartitionReaderOptions {
   maxBytes?: number;
   /** Where to go on when a position is outside what the partition holds. Default: `end` for who began there, else `beginning`. */
   outOfRange?: 'beginning' | 'end';
+  /**
+   * What must be read for the state `reading`: every partition (default), or one of each topic, once the others were tried in
+   * vain. Those are tried on, and begin where they find the partition then.
+   */
+  enough?: 'every partition' | 'one of each topic';
   /** Messages of one partition, in order. Not awaited further than its own promise: the next fetch waits for it. */
   onMessages(messages: readonly IncomingMessage[]): Promise<void> | void;
   /** Reachable again or lost: for health and for rejoining. */
@@ -210,6 +217,8 @@ export interface TopicDescription {
 }
 
 export interface Admin {
+  /** Ids of the brokers that are there. */
+  brokers(): Promise<number[]>;
   /** Creates what is missing; a topic that exists is left as it is. Answers the names it made. */
   createTopics(topics: readonly TopicSpec[]): Promise<string[]>;
   /** Topics that are not there are left out. */
@@ -274,8 +283,9 @@ export interface TransactionalKafkaPort extends KafkaPort {
 export interface ReadingKafkaPort extends KafkaPort {
   /**
    * `acks: 'leader'`: at most once. Stored by the leader alone; only what certainly was not stored is sent again; calls go
-   * side by side. Default `all`, as every `KafkaPort`.
+   * side by side. Default `all`, as every `KafkaPort`. `triedOnce`: what fails is not sent again, so that the caller can go
+   * another way at once.
    */
-  publisher(options?: PublisherOptions & { acks?: 'all' | 'leader' }): Publisher;
+  publisher(options?: PublisherOptions & { acks?: 'all' | 'leader'; triedOnce?: boolean }): Publisher;
   reader(options: PartitionReaderOptions): PartitionReader;
 }

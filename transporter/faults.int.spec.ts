@@ -27,8 +27,11 @@ afterAll(async () => {
 });
 
 /** A started pair: `worker` has the service, `caller` calls. The worker's options can be its own. */
-async function pair(workerOptions: KafkaTransporterOptions = direct, callerOptions: KafkaTransporterOptions = direct) {
-  const namespace = uniqueName('faults');
+async function pair(
+  workerOptions: KafkaTransporterOptions = direct,
+  callerOptions: KafkaTransporterOptions = direct,
+  namespace = uniqueName('faults'),
+) {
   namespaces.push(namespace);
   const handled: unknown[] = [];
   const worker = testNode('worker', namespace, workerOptions);
@@ -137,6 +140,46 @@ describe('the transporter under faults', () => {
     await until(() => handled.includes('young'), 5_000, `nothing arrived in ${namespace}`);
     expect(handled).toEqual(['now', 'young']);
     expect(worker.transporter.health().state).toBe('joined');
+  });
+
+  it.concurrent('reads every partition of its topics, and carries out once what was sent twice', async () => {
+    const namespace = uniqueName('faults');
+    const names = new TopicNames(`MOL-${namespace}`);
+    const admin = port.admin();
+    const topics = [names.all, names.inbox('worker')];
+    await admin.createTopics(topics.map((topic) => ({ topic, partitions: 3, replicationFactor: 1 })));
+    await admin.close();
+    const { handled } = await pair(direct, direct, namespace);
+    const publisher = port.publisher();
+    const request = (partition: number, number: string) => ({
+      topic: names.inbox('worker'),
+      partition,
+      key: null,
+      value: Buffer.from(
+        JSON.stringify({
+          ver: '5',
+          sender: 'caller',
+          id: number,
+          action: 'echo.say',
+          params: { text: number },
+          meta: {},
+        }),
+      ),
+      headers: { type: 'REQ', from: 'caller', at: String(Date.now()), ttl: '5000', number },
+    });
+    for (const [partition, number] of [
+      [0, 'run.7'],
+      [1, 'run.7'],
+      [2, 'run.6'],
+      [0, 'run.6'],
+      [1, 'run.8'],
+    ] as const) {
+      await publisher.publish([request(partition, number)]);
+    }
+    await publisher.close();
+    await until(() => handled.length >= 3, 5_000, 'not all arrived');
+    await until(() => handled.includes('run.8'), 5_000, 'the last one did not arrive');
+    expect(handled.sort()).toEqual(['run.6', 'run.7', 'run.8']);
   });
 
   it.concurrent('finds out that it is deaf, says so, and hears again', async () => {

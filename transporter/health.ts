@@ -16,6 +16,8 @@ export interface TransporterHealth {
   reconnects: number;
   /** Nothing was heard for several heartbeats, although Kafka seems to be there. */
   deaf: boolean;
+  /** Partitions of its topics that it does not read, as their broker is away; others go around them. */
+  unread: number;
   /** Why it is away. */
   lastError: string | null;
 }

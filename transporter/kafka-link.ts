@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { KafkaError } from '../kafka/errors.ts';
 import type { IncomingMessage, Logger, PartitionReader, Publisher, ReadingKafkaPort } from '../kafka/port.ts';
+import { DetouringPublisher } from './detour.ts';
 import { ensureTopics } from './topics.ts';
 
 export interface KafkaLinkOptions {
@@ -9,6 +10,7 @@ export interface KafkaLinkOptions {
   inbox: string;
   all: string;
   topicConfig: Readonly<Record<string, string>>;
+  partitions: number;
   replicationFactor: number;
   maxFetchBytes: number;
   fetchWaitMs: number;
@@ -23,6 +25,9 @@ export interface KafkaLinkOptions {
 
 const maxHeld = 10_000;
 
+/** Where there is another way, a broker that does not answer is given up so soon: what it took all the same is dropped as seen. */
+const soonMs = 1_000;
+
 /** Header that marks a message of the link itself. */
 const probeHeader = 'probe';
 
@@ -33,7 +38,7 @@ const probeHeader = 'probe';
  */
 export class KafkaLink {
   readonly #options: KafkaLinkOptions;
-  /** Where to read on after the clients were thrown away; the end of the topic before anything was read. */
+  /** Where to read each partition on after the clients were thrown away; its end before anything was read. */
   readonly #next = new Map<string, bigint>();
   readonly #probes = new Map<string, { missing: Set<string>; done(): void }>();
   /** Packets that were read before the way back was proven: their answers could not be sent yet. */
@@ -47,6 +52,8 @@ export class KafkaLink {
   #stop = new AbortController();
   #running: Promise<void> | null = null;
   joined = false;
+  /** Whether a dead broker can be gone around: topics can have several partitions, so packets need numbers. */
+  hasDetours = false;
   lastError: KafkaError | null = null;
 
   constructor(options: KafkaLinkOptions) {
@@ -66,8 +73,21 @@ export class KafkaLink {
   }
 
   publisher(): Publisher {
-    this.#publisher ??= this.#options.port.publisher({ acks: 'leader', deliveryTimeoutMs: this.#options.graceMs });
+    this.#publisher ??= this.#openPublisher();
     return this.#publisher;
+  }
+
+  /** Partitions that should be read and are not, because their broker is away. */
+  get unread(): number {
+    return this.#reader?.unread ?? 0;
+  }
+
+  #openPublisher(): Publisher {
+    const { port, graceMs } = this.#options;
+    if (!this.hasDetours) return port.publisher({ acks: 'leader', deliveryTimeoutMs: graceMs });
+    const deliveryTimeoutMs = Math.min(graceMs, soonMs);
+    const publisher = port.publisher({ acks: 'leader', triedOnce: true, deliveryTimeoutMs });
+    return new DetouringPublisher({ publisher, graceMs });
   }
 
   /** Somebody has reason to think that the link is dead: a probe decides. */
@@ -121,23 +141,36 @@ export class KafkaLink {
   }
 
   async #join(): Promise<void> {
-    const { port, inbox, all, topicConfig, replicationFactor, graceMs } = this.#options;
-    await ensureTopics(port, [inbox, all], { config: topicConfig, replicationFactor, signal: this.#stop.signal });
+    const { port, inbox, all, topicConfig, partitions, replicationFactor, graceMs } = this.#options;
+    const { topics, brokers } = await ensureTopics(port, [inbox, all], {
+      config: topicConfig,
+      partitions,
+      replicationFactor,
+      signal: this.#stop.signal,
+    });
     if (this.#stop.signal.aborted) return;
+    this.hasDetours = brokers > 1 || [...topics.values()].some((count) => count > 1);
     const reading = new Promise<void>((resolve) => {
       this.#onReading = resolve;
     });
-    this.#startReader();
+    this.#startReader(topics);
     await within(reading, graceMs + 2_000, 'the reader found no broker to read from');
     this.#onReading = null;
     await this.#probe(graceMs + 2_000);
   }
 
-  #startReader(): void {
-    const { port, inbox, all, maxFetchBytes, fetchWaitMs } = this.#options;
+  #startReader(topics: ReadonlyMap<string, number>): void {
+    const { port, maxFetchBytes, fetchWaitMs } = this.#options;
     this.#readerState = 'starting';
     const reader = port.reader({
-      partitions: [inbox, all].map((topic) => ({ topic, partition: 0, from: this.#next.get(topic) ?? 'end' })),
+      partitions: [...topics].flatMap(([topic, count]) =>
+        Array.from({ length: count }, (_, partition) => ({
+          topic,
+          partition,
+          from: this.#next.get(`${topic}:${partition}`) ?? ('end' as const),
+        })),
+      ),
+      enough: 'one of each topic',
       maxWaitMs: fetchWaitMs,
       maxBytes: maxFetchBytes,
       // A position that is gone means that packets are gone; those before it are too old by now.
@@ -165,7 +198,7 @@ export class KafkaLink {
   #received(messages: readonly IncomingMessage[]): void {
     this.#options.onHeard();
     for (const message of messages) {
-      this.#next.set(message.topic, message.offset + 1n);
+      this.#next.set(`${message.topic}:${message.partition}`, message.offset + 1n);
       const probe = message.headers[probeHeader]?.toString();
       if (probe !== undefined) this.#probeCameBack(probe, message.topic);
       else if (this.joined) this.#deliver(message);
@@ -181,7 +214,7 @@ export class KafkaLink {
     }
   }
 
-  /** Publishes to both topics, again where that failed, until both were read. */
+  /** Publishes to both topics, again where that failed, until both were read, by whichever partition. */
   async #probe(timeoutMs: number): Promise<void> {
     const { inbox, all } = this.#options;
     const id = randomUUID();

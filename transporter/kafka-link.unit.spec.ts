@@ -4,12 +4,12 @@ import type { IncomingMessage, OutgoingMessage, PartitionReaderOptions, ReadingK
 import { KafkaLink, type KafkaLinkOptions } from './kafka-link.ts';
 import { until } from './testing/nodes.ts';
 
-/** Kafka in memory: two topics, and faults by switches. */
+/** Kafka in memory: two topics, and faults by switches. One partition on each broker. */
 class FakeKafka {
-  readonly logs = new Map<string, OutgoingMessage[]>([
-    ['inbox', []],
-    ['all', []],
-  ]);
+  readonly logs = new Map<string, OutgoingMessage[]>();
+  readonly brokers: number;
+  /** Partitions whose broker is away. */
+  readonly dead = new Set<number>();
   readonly readers: FakeReader[] = [];
   publishers = 0;
   canPublish = true;
@@ -17,19 +17,32 @@ class FakeKafka {
   /** A broker that never answers. */
   isSilent = false;
 
-  append(topic: string, value: string): void {
-    this.store({ topic, partition: 0, key: null, value: Buffer.from(value), headers: { type: 'REQ' } });
+  constructor(brokers = 1) {
+    this.brokers = brokers;
+    for (const topic of ['inbox', 'all']) {
+      for (let partition = 0; partition < brokers; partition++) this.logs.set(placeOf({ topic, partition }), []);
+    }
+  }
+
+  log(topic: string, partition = 0): OutgoingMessage[] {
+    return this.logs.get(placeOf({ topic, partition }))!;
+  }
+
+  append(topic: string, value: string, partition = 0): void {
+    this.store({ topic, partition, key: null, value: Buffer.from(value), headers: { type: 'REQ' } });
   }
 
   store(message: OutgoingMessage): void {
-    this.logs.get(message.topic)!.push(message);
+    this.logs.get(placeOf(message))!.push(message);
     for (const reader of this.readers) reader.pull();
   }
 
   get port(): ReadingKafkaPort {
     return {
       admin: () => ({
-        describeTopic: () => (this.isSilent ? new Promise(() => {}) : Promise.resolve({})),
+        brokers: async () => Array.from({ length: this.brokers }, (_, id) => id),
+        describeTopic: () =>
+          this.isSilent ? new Promise(() => {}) : Promise.resolve({ partitions: Array(this.brokers) }),
         close: async () => undefined,
       }),
       publisher: () => {
@@ -38,7 +51,8 @@ class FakeKafka {
           publish: async (messages: readonly OutgoingMessage[]) => {
             const { topic, partition } = messages[0]!;
             const error = new KafkaError('KAFKA_UNAVAILABLE', 'no way', { retryable: true });
-            if (!this.canPublish) return { acknowledged: [], failed: [{ topic, partition, error }] };
+            if (!this.canPublish || this.dead.has(partition))
+              return { acknowledged: [], failed: [{ topic, partition, error }] };
             for (const message of messages) this.store(message);
             return { acknowledged: [], failed: [] };
           },
@@ -56,6 +70,7 @@ class FakeKafka {
 
 class FakeReader {
   readonly lastFetchMs = null;
+  readonly unread = 0;
   readonly #kafka: FakeKafka;
   readonly options: PartitionReaderOptions;
   readonly #next = new Map<string, number>();
@@ -64,8 +79,9 @@ class FakeReader {
   constructor(kafka: FakeKafka, options: PartitionReaderOptions) {
     this.#kafka = kafka;
     this.options = options;
-    for (const { topic, from } of options.partitions) {
-      this.#next.set(topic, from === 'end' ? kafka.logs.get(topic)!.length : Number(from));
+    for (const { topic, partition, from } of options.partitions) {
+      const place = placeOf({ topic, partition });
+      this.#next.set(place, from === 'end' ? kafka.logs.get(place)!.length : Number(from));
     }
   }
 
@@ -83,9 +99,9 @@ class FakeReader {
 
   pull(): void {
     if (!this.running || !this.#kafka.canRead) return;
-    for (const [topic, next] of this.#next) {
-      const log = this.#kafka.logs.get(topic)!;
-      this.#next.set(topic, log.length);
+    for (const [place, next] of this.#next) {
+      const log = this.#kafka.logs.get(place)!;
+      this.#next.set(place, log.length);
       const messages = log.slice(next).map(
         (message, at): IncomingMessage => ({
           ...message,
@@ -99,6 +115,10 @@ class FakeReader {
       if (messages.length > 0) void this.options.onMessages(messages);
     }
   }
+}
+
+function placeOf({ topic, partition }: { topic: string; partition: number }): string {
+  return `${topic}:${partition}`;
 }
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
@@ -116,7 +136,8 @@ function setUp(kafka = new FakeKafka(), options: Partial<KafkaLinkOptions> = {})
     inbox: 'inbox',
     all: 'all',
     topicConfig: {},
-    replicationFactor: -1,
+    partitions: 3,
+    replicationFactor: 1,
     maxFetchBytes: 1_000,
     fetchWaitMs: 10,
     graceMs: 100,
@@ -139,7 +160,7 @@ describe('the link to Kafka', () => {
     kafka.canRead = false;
     const { link, events } = setUp(kafka);
     link.start();
-    await until(() => kafka.logs.get('all')!.length > 0, 2_000, 'no probe was sent');
+    await until(() => kafka.log('all').length > 0, 2_000, 'no probe was sent');
     expect(link.joined).toBe(false);
     kafka.canRead = true;
     kafka.readers[0]!.pull();
@@ -166,9 +187,9 @@ describe('the link to Kafka', () => {
     const { kafka, link, events } = setUp();
     link.start();
     await until(() => link.joined, 2_000, 'it did not join');
-    const before = kafka.logs.get('inbox')!.length;
+    const before = kafka.log('inbox').length;
     link.suspect(trouble());
-    await until(() => kafka.logs.get('inbox')!.length > before, 2_000, 'no probe was sent');
+    await until(() => kafka.log('inbox').length > before, 2_000, 'no probe was sent');
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect({ events, publishers: kafka.publishers }).toEqual({ events: ['joined'], publishers: 1 });
   });
@@ -197,6 +218,32 @@ describe('the link to Kafka', () => {
     kafka.readers[0]!.options.onStateChange?.('disconnected', gone);
     await until(() => events.length === 3, 2_000, 'it did not join again');
     expect(events).toEqual(['joined', 'away', 'joined']);
+  });
+
+  it('joins by the partitions that are there, reads all of them, and each on where it was', async () => {
+    const kafka = new FakeKafka(3);
+    kafka.dead.add(0);
+    const { link, events } = setUp(kafka);
+    link.start();
+    await until(() => link.joined, 2_000, 'it did not join');
+    expect(link.hasDetours).toBe(true);
+    expect(kafka.log('inbox', 1)).toHaveLength(1);
+    for (const partition of [2, 1, 0]) kafka.append('inbox', `by ${partition}`, partition);
+    kafka.canPublish = false;
+    kafka.readers[0]!.options.onStateChange?.('disconnected', trouble());
+    await until(() => events.includes('away'), 5_000, 'it did not leave');
+    kafka.append('inbox', 'again by 2', 2);
+    kafka.canPublish = true;
+    await until(() => link.joined, 5_000, 'it did not join again');
+    expect(events).toEqual(['joined', 'by 2', 'by 1', 'by 0', 'away', 'joined', 'again by 2']);
+  });
+
+  it('has one way only where there is one broker', async () => {
+    const { kafka, link } = setUp();
+    link.start();
+    await until(() => link.joined, 2_000, 'it did not join');
+    expect(link.hasDetours).toBe(false);
+    expect(kafka.readers[0]!.options.partitions).toHaveLength(2);
   });
 
   it('can be stopped while it waits for a broker that says nothing', async () => {

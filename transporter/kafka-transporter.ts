@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import moleculer, { type ServiceBroker } from 'moleculer';
 import { KafkaError } from '../kafka/errors.ts';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
@@ -9,17 +10,13 @@ import { KafkaLink } from './kafka-link.ts';
 import { TransporterMetrics } from './metrics.ts';
 import { type KafkaTransporterOptions, type Settings, settingsOf } from './options.ts';
 import { PacketAges } from './packet-age.ts';
+import { callersPackets, type Packet, ttlOf } from './packet-ttl.ts';
+import { PacketNumbers, SeenPackets } from './seen-packets.ts';
 import { SendQueue } from './send-queue.ts';
 import { TopicNames } from './topic-names.ts';
 import { topicConfig } from './topics.ts';
 
 const { Base } = moleculer.Transporters;
-
-interface Packet {
-  type: string;
-  target: string | null;
-  payload: { id?: string; timeout?: number; action?: string; event?: string; [field: string]: unknown };
-}
 
 /** What Moleculer's type definitions leave out. */
 interface BaseInternals {
@@ -30,9 +27,6 @@ interface DiscovererInternals {
   checkRemoteNodes(): void;
 }
 
-/** Packets that callers wait for: they are told at once when there is no way out. Moleculer's own simply come again. */
-const callersPackets = ['REQ', 'EVENT', 'PING'];
-
 /**
  * Moleculer's transporter over Kafka: one inbox topic a node, one broadcast topic, no consumer groups. A node starts and serves
  * local calls without Kafka, joins when it can, and comes back from every outage by itself. See README.md.
@@ -40,6 +34,8 @@ const callersPackets = ['REQ', 'EVENT', 'PING'];
 export class KafkaTransporter extends Base {
   readonly #settings: Settings;
   readonly #ages = new PacketAges();
+  readonly #seen = new SeenPackets();
+  readonly #numbers = new PacketNumbers(randomUUID().slice(0, 8));
   #names!: TopicNames;
   #metrics!: TransporterMetrics;
   #port!: ReadingKafkaPort;
@@ -89,7 +85,7 @@ export class KafkaTransporter extends Base {
 
   /** Returns at once; joining goes on in the background, for ever. */
   override async connect(): Promise<void> {
-    const { replicationFactor, maxPacketBytes, fetchWaitMs, graceMs, janitor } = this.#settings;
+    const { partitions, replicationFactor, maxPacketBytes, fetchWaitMs, graceMs, janitor } = this.#settings;
     this.#phase = 'starting';
     this.#everJoined = false;
     this.#link = new KafkaLink({
@@ -98,6 +94,7 @@ export class KafkaTransporter extends Base {
       inbox: this.#names.inbox(this.nodeID),
       all: this.#names.all,
       topicConfig: topicConfig(this.#settings),
+      partitions,
       replicationFactor,
       maxFetchBytes: Math.max(4 * 1024 * 1024, maxPacketBytes + 64 * 1024),
       fetchWaitMs,
@@ -149,6 +146,7 @@ export class KafkaTransporter extends Base {
       queued: this.#queue?.packets ?? 0,
       reconnects: this.#reconnects,
       deaf: this.#deaf,
+      unread: this.#link?.unread ?? 0,
       lastError: this.#link?.lastError?.message ?? null,
     };
   }
@@ -177,14 +175,11 @@ export class KafkaTransporter extends Base {
     const packet = meta.packet as Packet;
     const { maxPacketBytes } = this.#settings;
     if (data.length > maxPacketBytes) return this.#refuse(packet, data.length);
-    const ttlMs = this.#ttlOf(packet);
-    return this.#queue.push({
-      topic,
-      type: packet.type,
-      data,
-      ttlMs,
-      headers: { type: packet.type, from: this.nodeID, at: String(Date.now()), ttl: String(ttlMs) },
-    });
+    const { type } = packet;
+    const ttlMs = ttlOf(packet, this.#settings);
+    const headers: Record<string, string> = { type, from: this.nodeID, at: String(Date.now()), ttl: String(ttlMs) };
+    if (this.#link?.hasDetours) headers.number = this.#numbers.next(topic);
+    return this.#queue.push({ topic, type, data, ttlMs, headers });
   }
 
   /** A response that cannot be sent must not leave its caller waiting: it is told instead. */
@@ -201,24 +196,7 @@ export class KafkaTransporter extends Base {
     await this.transit.sendResponse(target, payload.id!, {}, {}, null as never, error as never);
   }
 
-  #ttlOf({ type, payload }: Packet): number {
-    const { requestTtlMs, eventTtlMs, controlTtlMs } = this.#settings;
-    switch (type) {
-      case 'REQ':
-        return payload.timeout && payload.timeout > 0 ? payload.timeout : requestTtlMs;
-      case 'RES':
-        return requestTtlMs;
-      case 'EVENT':
-        return eventTtlMs;
-      case 'DISCONNECT':
-        // What comes after it corrects it, being late does no harm.
-        return this.#settings.retentionMs;
-      default:
-        return controlTtlMs;
-    }
-  }
-
-  #received({ headers, value }: IncomingMessage): void {
+  #received({ topic, headers, value }: IncomingMessage): void {
     const type = headers.type?.toString();
     const from = headers.from?.toString();
     // Not a packet: somebody else writes to this topic.
@@ -227,6 +205,11 @@ export class KafkaTransporter extends Base {
     if (ageMs > Number(headers.ttl) + this.#settings.clockToleranceMs) {
       this.#metrics.dropped('late', 1);
       this.logger.debug(`Dropped a ${type} packet of '${from}' that is ${ageMs} ms old`);
+      return;
+    }
+    const number = headers.number?.toString();
+    if (number !== undefined && !this.#seen.isNew(topic, from, number, performance.now())) {
+      this.#metrics.dropped('twice', 1);
       return;
     }
     Promise.resolve(this.receive(type, value)).catch((error) => this.logger.error('A packet failed', type, error));

@@ -6,6 +6,7 @@ type Registry = ServiceBroker['metrics'];
 const gauges = {
   'kafka.transporter.joined': '1 while packets go out and come in',
   'kafka.transporter.deaf': '1 while nothing is heard, not even the node’s own heartbeat',
+  'kafka.transporter.unread.partitions': 'Partitions that are not read, as their broker is away',
   'kafka.transporter.queued.packets': 'Packets that wait for Kafka',
   'kafka.transporter.queued.bytes': 'Bytes that wait for Kafka',
   'kafka.transporter.heard.age': 'Milliseconds since a packet was read',
@@ -43,13 +44,14 @@ export class TransporterMetrics {
     this.#registry?.increment('kafka.transporter.reconnects.total');
   }
 
-  dropped(reason: 'expired' | 'away' | 'full' | 'late', packets: number): void {
+  dropped(reason: 'expired' | 'away' | 'full' | 'late' | 'twice', packets: number): void {
     this.#registry?.increment(dropped, { reason }, packets);
   }
 
   update(health: TransporterHealth, queuedBytes: number): void {
     this.#set('kafka.transporter.joined', health.connected ? 1 : 0);
     this.#set('kafka.transporter.deaf', health.deaf ? 1 : 0);
+    this.#set('kafka.transporter.unread.partitions', health.unread);
     this.#set('kafka.transporter.queued.packets', health.queued);
     this.#set('kafka.transporter.queued.bytes', queuedBytes);
     if (health.lastHeardMs !== null) this.#set('kafka.transporter.heard.age', health.lastHeardMs);

@@ -4,7 +4,12 @@ import type { KafkaConnection, ReadingKafkaPort } from '../kafka/port.ts';
 export interface KafkaTransporterOptions {
   /** Brokers, TLS, SASL. `clientId` defaults to the node id, `requestTimeoutMs` to 3,000. */
   connection: Omit<KafkaConnection, 'clientId'> & { clientId?: string };
-  /** Replicas of the transporter's topics; -1 takes the cluster's default. */
+  /**
+   * Partitions of each of its topics, at most one for each broker. Packets go by the first; where its broker is away, by the next
+   * one at once.
+   */
+  partitions?: number;
+  /** Replicas of each partition; -1 takes the cluster's default. More than one makes packets wait for Kafka's failover. */
   replicationFactor?: number;
   /** How long Kafka keeps packets. They are useless after seconds; this only bounds the disk. */
   retentionMs?: number;
@@ -43,7 +48,8 @@ export type Settings = Required<Omit<KafkaTransporterOptions, 'createPort' | 'co
 
 /** Defaults, and what is allowed: [default, least, most]. README.md has the same table. */
 export const numericOptions = {
-  replicationFactor: [-1, -1, 32_767],
+  partitions: [3, 1, 10],
+  replicationFactor: [1, -1, 32_767],
   retentionMs: [120_000, 10_000, 86_400_000],
   maxPacketBytes: [4_000_000, 10_000, 90_000_000],
   maxQueuedPackets: [20_000, 1, 10_000_000],

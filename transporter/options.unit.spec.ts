@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { KafkaTransporter } from './kafka-transporter.ts';
 import { numericOptions, settingsOf } from './options.ts';
@@ -11,6 +12,15 @@ describe('options of the transporter', () => {
       expect(settings[name as keyof typeof numericOptions]).toBe(byDefault);
     }
     expect(settings.janitor).toBe(false);
+  });
+
+  it('are all in the README, with their defaults', () => {
+    const readme = readFileSync(new URL('./README.md', import.meta.url), 'utf8');
+    const table = readme.slice(readme.indexOf('## Options'), readme.indexOf('## What it does when'));
+    const cellsOf = (name: string) => table.split('\n').find((line) => line.includes(`\`${name}\``) && line[0] === '|');
+    const options = Object.entries(numericOptions);
+    for (const [name, [byDefault]] of options) expect(cellsOf(name)).toMatch(new RegExp(`\\b${byDefault}\\b`));
+    for (const name of ['connection', 'janitor', 'createPort']) expect(cellsOf(name)).toBeDefined();
   });
 
   it('are refused with the name, the value and what is allowed', () => {

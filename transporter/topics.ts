@@ -1,5 +1,5 @@
 import { KafkaError } from '../kafka/errors.ts';
-import type { ReadingKafkaPort } from '../kafka/port.ts';
+import type { Admin, ReadingKafkaPort } from '../kafka/port.ts';
 
 /** Settings of the transporter's topics. Packets live for seconds, so everything is small and short. */
 export function topicConfig({ retentionMs, maxPacketBytes }: { retentionMs: number; maxPacketBytes: number }) {
@@ -15,30 +15,50 @@ export function topicConfig({ retentionMs, maxPacketBytes }: { retentionMs: numb
   };
 }
 
-/** Creates what is missing. Where creating is not allowed, topics that somebody else made will do. */
+export interface TopicOptions {
+  config: Readonly<Record<string, string>>;
+  /** At most one for each broker. */
+  partitions: number;
+  replicationFactor: number;
+  signal: AbortSignal;
+}
+
+/**
+ * Creates what is missing; topics that are there stay as they are. Where creating is not allowed, topics that somebody else
+ * made will do. Answers how many partitions each has, and how many brokers there are.
+ */
 export async function ensureTopics(
   port: ReadingKafkaPort,
   topics: readonly string[],
-  options: { config: Readonly<Record<string, string>>; replicationFactor: number; signal: AbortSignal },
-): Promise<void> {
+  options: TopicOptions,
+): Promise<{ topics: Map<string, number>; brokers: number }> {
   const { config, replicationFactor, signal } = options;
   const admin = port.admin();
   const abort = () => void admin.close();
   signal.addEventListener('abort', abort);
   try {
-    const missing: string[] = [];
+    const brokers = (await admin.brokers()).length;
+    const partitions = Math.min(options.partitions, Math.max(1, brokers));
+    const found = new Map<string, number>();
     for (const topic of topics) {
-      try {
-        await admin.describeTopic(topic);
-      } catch (error) {
-        if (!(error instanceof KafkaError) || error.code !== 'KAFKA_UNKNOWN_TOPIC_OR_PARTITION') throw error;
-        missing.push(topic);
-      }
+      const there = await partitionsOf(admin, topic);
+      if (there === 0) await admin.createTopics([{ topic, partitions, replicationFactor, config }]);
+      // Another node may have made it in the meantime, as it thinks right.
+      found.set(topic, there || (await partitionsOf(admin, topic)) || partitions);
     }
-    if (missing.length === 0) return;
-    await admin.createTopics(missing.map((topic) => ({ topic, partitions: 1, replicationFactor, config })));
+    return { topics: found, brokers };
   } finally {
     signal.removeEventListener('abort', abort);
     await admin.close();
+  }
+}
+
+/** 0 where it is not there. */
+async function partitionsOf(admin: Admin, topic: string): Promise<number> {
+  try {
+    return (await admin.describeTopic(topic)).partitions.length;
+  } catch (error) {
+    if (error instanceof KafkaError && error.code === 'KAFKA_UNKNOWN_TOPIC_OR_PARTITION') return 0;
+    throw error;
   }
 }

@@ -33,6 +33,12 @@ export function describeAdmin(create: CreatePort): void {
       await eventually(async () => !(await admin.listTopics()).includes(missing));
     });
 
+    it('names the brokers that lead its topics', async () => {
+      const topic = await context.topic(3);
+      const { partitions } = await context.admin.describeTopic(topic);
+      expect(await context.admin.brokers()).toEqual([...new Set(partitions.map(({ leader }) => leader))].sort());
+    });
+
     it('says that a topic is unknown', async () => {
       const { admin } = context;
       const unknown = uniqueName('never');

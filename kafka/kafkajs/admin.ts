@@ -16,6 +16,13 @@ export class KafkajsAdmin implements Admin {
     this.#connection = connection;
   }
 
+  brokers(): Promise<number[]> {
+    return this.#call('Looking for brokers', async (admin) => {
+      const { brokers } = await admin.describeCluster();
+      return brokers.map(({ nodeId }) => nodeId).sort((one, other) => one - other);
+    });
+  }
+
   createTopics(topics: readonly TopicSpec[]): Promise<string[]> {
     const made: string[] = [];
     return this.#call(`Creating topics ${topics.map(({ topic }) => topic).join(', ')}`, async (admin) => {

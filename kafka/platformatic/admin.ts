@@ -32,6 +32,13 @@ export class PlatformaticAdmin implements Admin {
     this.#wire = new Wire(connection, { requestTimeoutMs: this.#timeoutMs });
   }
 
+  brokers(): Promise<number[]> {
+    return this.#patiently(async () => {
+      await this.#wire.refresh([]);
+      return [...this.#wire.brokers.keys()].sort((one, other) => one - other);
+    });
+  }
+
   createTopics(topics: readonly TopicSpec[]): Promise<string[]> {
     return this.#patiently(async () => {
       const answer = await answerWithErrors(

@@ -31,6 +31,8 @@ export interface DeliveryOptions {
   sessionLost(session: ProducerSession): boolean;
   /** All or nothing: when one part failed for good, the others need not be tried. */
   together?: boolean;
+  /** What has no acknowledgement after one try, or two where the leader had moved, has failed. */
+  triedOnce?: boolean;
 }
 
 /** The messages of one partition on their way. */
@@ -60,6 +62,7 @@ const sequenceSpace = 2 ** 31;
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #parts: Part[];
+  #leaderMoved = false;
 
   /** Throws `KAFKA_BAD_ARGUMENT` for a malformed batch. */
   constructor(messages: readonly OutgoingMessage[], options: DeliveryOptions) {
@@ -92,7 +95,8 @@ export class Delivery {
       const progress = this.#chunksLeft !== before;
       if (progress) attempt = -1;
       const pauseMs = progress ? 0 : backoffMs(attempt);
-      if (isDoomed || performance.now() + pauseMs >= deadline) {
+      const isOver = isDoomed || (this.#options.triedOnce && !progress && (attempt > 0 || !this.#leaderMoved));
+      if (isOver || performance.now() + pauseMs >= deadline) {
         for (const part of open) part.outcome = part.trouble ?? notAcknowledged(part, 'the time to deliver is over');
         return { report: this.#report(), gaveUp: true };
       }
@@ -190,8 +194,10 @@ export class Delivery {
         part.outcome = error;
         part.refused = chunk.indexes;
       }
-    } else if (hasMoved(errorCode)) this.#options.wire.forget([part.topic]);
-    else if (session && lostProducerCodes.has(errorCode)) {
+    } else if (hasMoved(errorCode)) {
+      this.#leaderMoved = true;
+      this.#options.wire.forget([part.topic]);
+    } else if (session && lostProducerCodes.has(errorCode)) {
       if (!this.#options.sessionLost(session)) part.outcome = error;
     } else if (!error.retryable) part.outcome = error;
     // An answer that the replicas are too few or too slow leaves open whether the leader keeps the batch.

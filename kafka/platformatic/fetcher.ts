@@ -1,11 +1,12 @@
 import type { KafkaError } from '../errors.ts';
 import type { IncomingMessage, KafkaConnection, TopicPartition } from '../port.ts';
+import { type Enough, isRead, readsEnough } from './enough.ts';
 import { errorOfProtocolCode, hasMoved, protocolCode, toKafkaError } from './errors.ts';
 import { type FetchAnswer, fetchOnce } from './fetch.ts';
 import { listOffsets } from './offsets.ts';
 import { partKey, placeOf } from './produce.ts';
 import { messagesOf } from './records.ts';
-import { Wire } from './wire.ts';
+import { type TopicMetadata, Wire } from './wire.ts';
 
 export interface FetchedBatch extends TopicPartition {
   messages: readonly IncomingMessage[];
@@ -26,6 +27,8 @@ export interface FetcherOptions {
   maxWaitMs: number;
   maxBytes: number;
   maxBytesPerPartition: number;
+  /** What must be read for the state `reading`. Default: every partition. */
+  enough?: Enough;
   /** How long a broker may take beyond `maxWaitMs`; then the connection is thrown away. */
   answerTimeoutMs: number;
   /** The partition is not fetched again before this resolves. Must not reject. */
@@ -43,6 +46,8 @@ interface Reading extends TopicPartition {
   leader: number | null;
   /** Fetched since it was last looked for. */
   healthy: boolean;
+  /** Looked for or fetched in vain at least once. */
+  tried: boolean;
   busy: boolean;
   paused: boolean;
   /** How often its leader was lost since the last successful fetch. */
@@ -86,6 +91,7 @@ export class Fetcher {
         topicId: null,
         leader: null,
         healthy: false,
+        tried: false,
         busy: false,
         paused: false,
         losses: 0,
@@ -137,9 +143,10 @@ export class Fetcher {
         trouble = await this.#find(homeless);
       } catch (error) {
         trouble = toKafkaError(error, 'look for partitions');
+        for (const reading of homeless) reading.tried = true;
       }
       if (this.#stopped || !trouble) continue;
-      this.#report('disconnected', trouble);
+      this.#assess(trouble);
       await this.#sleep(backoffMs(++this.#failures));
     }
   }
@@ -148,27 +155,28 @@ export class Fetcher {
   async #find(homeless: Reading[]): Promise<KafkaError | null> {
     const metadata = await this.#control.refresh([...new Set(homeless.map(({ topic }) => topic))]);
     for (const [nodeId, address] of this.#control.brokers) this.#data.learnBroker(nodeId, address);
-    let trouble: KafkaError | null = null;
-    for (const reading of homeless) {
-      const topic = metadata.get(reading.topic);
-      const leader = topic?.partitions.find(({ partition }) => partition === reading.partition)?.leader;
+    // Side by side: a broker that says nothing must not hold up the partitions of others.
+    const troubles = await Promise.all(homeless.map((reading) => this.#findOne(reading, metadata.get(reading.topic))));
+    this.#wake();
+    return troubles.find((trouble) => trouble !== null) ?? null;
+  }
+
+  async #findOne(reading: Reading, topic: TopicMetadata | undefined): Promise<KafkaError | null> {
+    const leader = topic?.partitions.find(({ partition }) => partition === reading.partition)?.leader;
+    try {
       if (!topic || leader === undefined || leader < 0) {
         const code = leader === undefined ? protocolCode.unknownTopicOrPartition : protocolCode.leaderNotAvailable;
-        trouble = errorOfProtocolCode(code, `read ${placeOf(reading)}`);
-        continue;
+        throw errorOfProtocolCode(code, `read ${placeOf(reading)}`);
       }
-      try {
-        await this.#findPosition(reading, leader, topic.id);
-      } catch (error) {
-        trouble = toKafkaError(error, `read ${placeOf(reading)}`);
-        continue;
-      }
-      if (!this.#isCurrent(reading)) continue;
-      reading.leader = leader;
-      if (!this.#loops.has(leader)) this.#startLoop(leader);
+      await this.#findPosition(reading, leader, topic.id);
+    } catch (error) {
+      reading.tried = true;
+      return toKafkaError(error, `read ${placeOf(reading)}`);
     }
-    this.#wake();
-    return trouble;
+    if (!this.#isCurrent(reading)) return null;
+    reading.leader = leader;
+    if (!this.#loops.has(leader)) this.#startLoop(leader);
+    return null;
   }
 
   async #findPosition(reading: Reading, leader: number, topicId: string): Promise<void> {
@@ -221,7 +229,7 @@ export class Fetcher {
         if (this.#stopped) return;
         const trouble = toKafkaError(error, `fetch from broker ${leader}`);
         for (const reading of own) this.#lose(reading);
-        this.#report('disconnected', trouble);
+        this.#assess(trouble);
         return;
       }
     }
@@ -255,7 +263,8 @@ export class Fetcher {
       if (answer.errorCode !== 0) await this.#refused(reading, leader, answer.errorCode);
       else this.#received(reading, answer);
     }
-    if (this.#all().every(({ healthy, paused }) => healthy || paused)) this.#report('reading', null);
+    if (this.unread === 0) this.#failures = 0;
+    this.#assess(null);
   }
 
   #received(reading: Reading, answer: FetchAnswer): void {
@@ -295,19 +304,30 @@ export class Fetcher {
     this.#lose(reading);
     const error = errorOfProtocolCode(errorCode, `read ${placeOf(reading)}`);
     // A leader that moved is found within a moment; anything else is looked at more slowly.
-    this.#report('disconnected', error);
+    this.#assess(error);
     if (!hasMoved(errorCode)) await this.#sleep(250);
   }
 
   #lose(reading: Reading): void {
     reading.leader = null;
     reading.healthy = false;
+    reading.tried = true;
     reading.losses++;
     this.#wake();
   }
 
+  /** Partitions that are not read at the moment and should be. */
+  get unread(): number {
+    return this.#all().filter((reading) => !isRead(reading)).length;
+  }
+
+  /** Is enough read? With an error: what just kept a partition from it. */
+  #assess(error: KafkaError | null): void {
+    if (readsEnough(this.#all(), this.#options.enough)) this.#report('reading', null);
+    else if (error) this.#report('disconnected', error);
+  }
+
   #report(state: 'reading' | 'disconnected', error: KafkaError | null): void {
-    if (state === 'reading') this.#failures = 0;
     if (this.#state === state || this.#stopped) return;
     this.#state = state;
     this.#options.onStateChange?.(state, error);

@@ -13,11 +13,14 @@ export interface PlatformaticPublisherOptions extends PublisherOptions {
    * side by side.
    */
   acks?: 'all' | 'leader';
+  /** What fails is not sent again. */
+  triedOnce?: boolean;
 }
 
 export class PlatformaticPublisher implements Publisher {
   readonly #wire: Wire;
   readonly #acks: 'all' | 'leader';
+  readonly #triedOnce: boolean;
   readonly #deliveryTimeoutMs: number;
   readonly #running = new Set<Promise<unknown>>();
   #last: Promise<unknown> = Promise.resolve();
@@ -26,6 +29,7 @@ export class PlatformaticPublisher implements Publisher {
 
   constructor(connection: KafkaConnection, options: PlatformaticPublisherOptions = {}) {
     this.#acks = options.acks ?? 'all';
+    this.#triedOnce = options.triedOnce ?? false;
     this.#deliveryTimeoutMs = options.deliveryTimeoutMs ?? 10_000;
     this.#wire = new Wire(connection, {
       requestTimeoutMs: Math.min(connection.requestTimeoutMs ?? 5_000, this.#deliveryTimeoutMs),
@@ -39,6 +43,7 @@ export class PlatformaticPublisher implements Publisher {
     const delivery = new Delivery(messages, {
       wire: this.#wire,
       acks: this.#acks,
+      triedOnce: this.#triedOnce,
       session: () => this.#openSession(),
       sessionLost: () => {
         this.#session = null;

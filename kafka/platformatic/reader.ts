@@ -15,6 +15,7 @@ export class PlatformaticReader implements PartitionReader {
       maxWaitMs: options.maxWaitMs ?? 500,
       maxBytes,
       maxBytesPerPartition: maxBytes,
+      enough: options.enough,
       answerTimeoutMs: connection.requestTimeoutMs ?? 5_000,
       onBatch: ({ messages }) => this.#deliver(messages),
       onOutOfRange: ({ topic, partition, offset, beginning, end, recreated }) => {
@@ -36,6 +37,10 @@ export class PlatformaticReader implements PartitionReader {
 
   get lastFetchMs(): number | null {
     return this.#fetcher.lastFetchMs;
+  }
+
+  get unread(): number {
+    return this.#fetcher.unread;
   }
 
   async start(): Promise<void> {

@@ -5,6 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { loadConfig } from '../config/load.ts';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import type { Admin } from '../kafka/port.ts';
+import { positionTopics } from '../migrations/topics.ts';
+import type { DeliveryMode } from '../relay/options.ts';
 import { startStack } from '../stack/stack.ts';
 import { type Bench, type BenchResult, percentile } from './bench.ts';
 import { bareInserts, bareKafkajs, barePublishers, readyBatches } from './relay/limits.ts';
@@ -24,12 +26,11 @@ interface Context {
 }
 
 /**
- * One relay process on servers of its own. Options: `--rows=100000`, `--rounds=3` (drains), `--only=drain|latency`, and
- * `--profile=FOLDER` (CPU profiles of the relay processes).
+ * One relay process on servers of its own, in each delivery mode. Options: `--delivery=at-least-once|exactly-once`,
+ * `--rows=100000`, `--rounds=3` (drains), `--only=drain|latency`, and `--profile=FOLDER` (CPU profiles of the relay processes).
  */
 const bench: Bench = {
-  title:
-    'The relay, at-least-once: 600-byte events, 12 headers, 12 partitions, 8 buckets, 5,000 keys, acks=all, one process',
+  title: 'The relay: 600-byte events, 12 headers, 12 partitions, 8 buckets, 5,000 keys, acks=all, one process',
   async run(options) {
     const given = Object.fromEntries(options.map((option) => option.replace(/^--/, '').split('=')));
     const folder = mkdtempSync(join(tmpdir(), 'hotboard-bench-'));
@@ -56,6 +57,7 @@ const bench: Bench = {
         rows: Number(given.rows ?? 100_000),
         rounds: Number(given.rounds ?? 3),
         only: given.only,
+        modes: given.delivery ? [given.delivery as DeliveryMode] : ['at-least-once', 'exactly-once'],
       });
     } finally {
       await admin.close();
@@ -71,32 +73,62 @@ interface Extent {
   rows: number;
   rounds: number;
   only: string | undefined;
+  modes: readonly DeliveryMode[];
 }
 
-async function measure(context: Context, { rows, rounds, only }: Extent): Promise<BenchResult> {
+interface Limits {
+  kafkajs: number;
+  publishers: number;
+  inserts: number;
+  filled: number;
+}
+
+async function measure(context: Context, { rows, rounds, only, modes }: Extent): Promise<BenchResult> {
+  const limits: Limits = { kafkajs: 0, publishers: 0, inserts: 0, filled: 0 };
   const drains: Drain[] = [];
-  const limits = { kafkajs: 0, publishers: 0, inserts: 0, filled: 0 };
   if (only !== 'latency') {
-    for (let round = 1; round <= rounds; round++) drains.push(await drain(context, rows, round, limits));
+    // The modes take turns, so that both meet the same moods of the machine.
+    for (let round = 1; round <= rounds; round++) {
+      for (const mode of modes) drains.push(await drain(context, mode, rows, round, limits));
+    }
     await context.admin.createTopics([{ topic: 'limits', partitions }]);
     const batches = readyBatches(Math.min(rows, 100_000), 'limits', partitions);
     limits.publishers = await barePublishers(context.brokers, batches, buckets);
     limits.kafkajs = await bareKafkajs(context.brokers, batches);
   }
-  const latency = only === 'drain' ? null : await commitToAck(context, limits);
-  const middle = drains.toSorted((a, b) => a.perS - b.perS)[drains.length >> 1];
-  const figures = {
-    ...(middle && {
+  const latencies: Latency[] = [];
+  if (only !== 'drain') for (const mode of modes) latencies.push(await commitToAck(context, mode, limits));
+  const figures: Record<string, number> = {};
+  for (const mode of modes) {
+    const ofMode = <One extends { mode: DeliveryMode }>(all: readonly One[]) => all.filter((one) => one.mode === mode);
+    Object.assign(figures, figuresOf(mode, ofMode(drains), ofMode(latencies)[0]));
+  }
+  if (drains.length > 0) {
+    Object.assign(figures, {
       rows,
-      drainPerS: Math.round(middle.perS),
-      drainCpuUsPerEvent: round1(middle.cpuUsPerEvent),
-      drainMaxRssMb: Math.round(Math.max(...drains.map(({ maxRssMb }) => maxRssMb))),
       limitKafkajsPerS: Math.round(limits.kafkajs),
       limitPublishersPerS: Math.round(limits.publishers),
       filledRowsPerS: Math.round(limits.filled),
+    });
+  }
+  if (latencies.length > 0) figures.limitInsertsPerS = Math.round(limits.inserts);
+  return { rows: table(figures), figures, notes: notes(drains, latencies) };
+}
+
+/** Figures of `exactly-once` have that before their names. */
+function nameIn(mode: DeliveryMode, name: string): string {
+  return mode === 'at-least-once' ? name : `exactlyOnce${name[0]!.toUpperCase()}${name.slice(1)}`;
+}
+
+function figuresOf(mode: DeliveryMode, drains: readonly Drain[], latency: Latency | undefined): Record<string, number> {
+  const middle = drains.toSorted((a, b) => a.perS - b.perS)[drains.length >> 1];
+  const figures = {
+    ...(middle && {
+      drainPerS: Math.round(middle.perS),
+      drainCpuUsPerEvent: round1(middle.cpuUsPerEvent),
+      drainMaxRssMb: Math.round(Math.max(...drains.map(({ maxRssMb }) => maxRssMb))),
     }),
     ...(latency && {
-      limitInsertsPerS: Math.round(limits.inserts),
       latencyWritesPerS: Math.round(latency.perS),
       commitToAckP50Ms: round1(percentile(latency.ms, 0.5)),
       commitToAckP99Ms: round1(percentile(latency.ms, 0.99)),
@@ -104,35 +136,45 @@ async function measure(context: Context, { rows, rounds, only }: Extent): Promis
       neverAcknowledged: latency.missing,
     }),
   };
-  return { rows: table(figures), figures, notes: notes(drains, latency) };
+  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [nameIn(mode, name), value]));
 }
 
 interface Drain {
+  mode: DeliveryMode;
   perS: number;
   cpuUsPerEvent: number;
   maxRssMb: number;
 }
 
 /** A backlog, from the start of the relay (in its process) until the last row is deleted. */
-async function drain(context: Context, rows: number, round: number, limits: { filled: number }): Promise<Drain> {
-  const topic = `drain-${round}`;
-  await context.admin.createTopics([{ topic, partitions }]);
-  const outbox = await BenchOutbox.create(context.mysqlUrl, `bench_drain_${round}`);
+async function drain(
+  context: Context,
+  mode: DeliveryMode,
+  rows: number,
+  round: number,
+  limits: Limits,
+): Promise<Drain> {
+  const topic = `drain-${mode}-${round}`;
+  await createTopics(context, topic);
+  const outbox = await BenchOutbox.create(context.mysqlUrl, `bench_drain_${mode.replaceAll('-', '_')}_${round}`);
   try {
     const fillStartedMs = nowMs();
     await outbox.fill(rows);
-    console.error(`drain ${round}: filled in ${((nowMs() - fillStartedMs) / 1000).toFixed(1)} s`);
+    console.error(`drain ${round}, ${mode}: filled in ${((nowMs() - fillStartedMs) / 1000).toFixed(1)} s`);
     limits.filled = Math.max(limits.filled, rows / ((nowMs() - fillStartedMs) / 1000));
     const { brokers, profileFolder } = context;
-    const relay = startRelayProcess({ url: outbox.url, brokers, topic, partitions, doneAfter: rows }, profileFolder);
+    const settings = { url: outbox.url, brokers, topic, partitions, delivery: mode, doneAfter: rows };
+    const relay = startRelayProcess(settings, profileFolder);
     try {
       const { atMs: startedMs } = await relay.waitFor('started');
       const { atMs: doneMs, cpuMs } = await relay.waitFor('done');
       const { maxRssMb } = await relay.stop();
       const stored = (await context.admin.offsets(topic)).reduce((sum, { end }) => sum + Number(end), 0);
-      if (stored !== rows || !(await outbox.isEmpty())) throw new Error(`${stored} of ${rows} events are in the topic`);
-      console.error(`drain ${round}: ${rows} rows in ${((doneMs - startedMs) / 1000).toFixed(1)} s`);
-      return { perS: rows / ((doneMs - startedMs) / 1000), cpuUsPerEvent: (cpuMs * 1000) / rows, maxRssMb };
+      // Where there are transactions their markers take offsets, too.
+      const isWhole = mode === 'at-least-once' ? stored === rows : stored > rows;
+      if (!isWhole || !(await outbox.isEmpty())) throw new Error(`${stored} of ${rows} events are in the topic`);
+      console.error(`drain ${round}, ${mode}: ${rows} rows in ${((doneMs - startedMs) / 1000).toFixed(1)} s`);
+      return { mode, perS: rows / ((doneMs - startedMs) / 1000), cpuUsPerEvent: (cpuMs * 1000) / rows, maxRssMb };
     } finally {
       relay.kill();
     }
@@ -142,6 +184,7 @@ async function drain(context: Context, rows: number, round: number, limits: { fi
 }
 
 interface Latency {
+  mode: DeliveryMode;
   ms: number[];
   perS: number;
   missing: number;
@@ -149,13 +192,13 @@ interface Latency {
 }
 
 /** From the answer to COMMIT at the writer to the acknowledgement at the relay, which is nudged over a pipe. */
-async function commitToAck(context: Context, limits: { inserts: number }): Promise<Latency> {
-  const topic = 'latency';
-  await context.admin.createTopics([{ topic, partitions }]);
-  const outbox = await BenchOutbox.create(context.mysqlUrl, 'bench_latency');
+async function commitToAck(context: Context, mode: DeliveryMode, limits: Limits): Promise<Latency> {
+  const topic = `latency-${mode}`;
+  await createTopics(context, topic);
+  const outbox = await BenchOutbox.create(context.mysqlUrl, `bench_latency_${mode.replaceAll('-', '_')}`);
   try {
     const { brokers, profileFolder } = context;
-    const settings = { url: outbox.url, brokers, topic, partitions, timesAcknowledgements: true };
+    const settings = { url: outbox.url, brokers, topic, partitions, delivery: mode, timesAcknowledgements: true };
     const relay = startRelayProcess(settings, profileFolder);
     try {
       await relay.waitFor('started');
@@ -173,14 +216,18 @@ async function commitToAck(context: Context, limits: { inserts: number }): Promi
       const ms = [...committedMs].flatMap(([id, atMs]) =>
         acknowledged.has(id) ? [Math.max(0, acknowledged.get(id)! - atMs)] : [],
       );
-      limits.inserts = await bareInserts(outbox, 3_000);
-      return { ms, perS, missing: committedMs.size - ms.length, maxRssMb };
+      limits.inserts ||= await bareInserts(outbox, 3_000);
+      return { mode, ms, perS, missing: committedMs.size - ms.length, maxRssMb };
     } finally {
       relay.kill();
     }
   } finally {
     await outbox.close();
   }
+}
+
+async function createTopics({ admin }: Context, topic: string): Promise<void> {
+  await admin.createTopics([{ topic, partitions }, ...positionTopics(topic, ['like'], buckets)]);
 }
 
 /** Transactions of one event each at the set rate, however long they take. */
@@ -200,31 +247,38 @@ async function writeAtRate(
 }
 
 function table(figures: Record<string, number>): BenchResult['rows'] {
-  const lines: [name: string, key: string, unit: string, goal: string][] = [
-    ['backlog drained', 'drainPerS', 'events/s', '≥ 45,000'],
-    ['  CPU of the relay', 'drainCpuUsPerEvent', 'µs/event', ''],
-    ['  its memory at most', 'drainMaxRssMb', 'MB', '< 250'],
-    ['  limit: bare kafkajs producer', 'limitKafkajsPerS', 'messages/s', ''],
-    ['  limit: bare publishers of this project', 'limitPublishersPerS', 'messages/s', ''],
-    ['  limit: rows written, 500 in a transaction', 'filledRowsPerS', 'rows/s', ''],
-    ['commit to ack, p50', 'commitToAckP50Ms', 'ms', '≤ 5'],
-    ['commit to ack, p99', 'commitToAckP99Ms', 'ms', '≤ 20'],
-    ['  writes', 'latencyWritesPerS', 'events/s', `${writesPerSecond}`],
-    ['  memory of the relay at most', 'latencyRssMb', 'MB', '< 250'],
-    ['  limit: bare insert loop, one in a transaction', 'limitInsertsPerS', 'events/s', ''],
+  type Line = [name: string, key: string, unit: string, goal: string];
+  const ofMode = (mode: DeliveryMode, goals: { perS: string; p50: string; p99: string }): Line[] => [
+    [`${mode}: backlog drained`, nameIn(mode, 'drainPerS'), 'events/s', goals.perS],
+    ['  CPU of the relay', nameIn(mode, 'drainCpuUsPerEvent'), 'µs/event', ''],
+    ['  its memory at most', nameIn(mode, 'drainMaxRssMb'), 'MB', '< 250'],
+    [`${mode}: commit to ack, p50`, nameIn(mode, 'commitToAckP50Ms'), 'ms', goals.p50],
+    ['  p99', nameIn(mode, 'commitToAckP99Ms'), 'ms', goals.p99],
+    ['  writes', nameIn(mode, 'latencyWritesPerS'), 'events/s', `${writesPerSecond}`],
+    ['  memory of the relay at most', nameIn(mode, 'latencyRssMb'), 'MB', '< 250'],
+  ];
+  const lines: Line[] = [
+    ...ofMode('at-least-once', { perS: '≥ 45,000', p50: '≤ 5', p99: '≤ 20' }),
+    ...ofMode('exactly-once', { perS: '≥ 25,000', p50: '', p99: '≤ 50' }),
+    ['limit: bare kafkajs producer', 'limitKafkajsPerS', 'messages/s', ''],
+    ['limit: bare publishers of this project', 'limitPublishersPerS', 'messages/s', ''],
+    ['limit: rows written, 500 in a transaction', 'filledRowsPerS', 'rows/s', ''],
+    ['limit: bare insert loop, one in a transaction', 'limitInsertsPerS', 'events/s', ''],
   ];
   return lines.flatMap(([figure, key, unit, goal]) =>
     figures[key] === undefined ? [] : [{ figure, value: figures[key], unit, goal }],
   );
 }
 
-function notes(drains: readonly Drain[], latency: Latency | null): string[] {
+function notes(drains: readonly Drain[], latencies: readonly Latency[]): string[] {
   const said: string[] = [];
-  if (drains.length > 0) {
-    const rates = drains.map(({ perS }) => Math.round(perS)).join(', ');
-    said.push(`Drains of this run, each by a new process: ${rates} events/s; the table has the middle one.`);
+  for (const [mode, ofMode] of Map.groupBy(drains, ({ mode }) => mode)) {
+    const rates = ofMode.map(({ perS }) => Math.round(perS)).join(', ');
+    said.push(`Drains, ${mode}, each by a new process: ${rates} events/s; the table has the middle one.`);
   }
-  if (latency) said.push(`${latency.ms.length} events timed, ${latency.missing} never acknowledged.`);
+  for (const { mode, ms, missing } of latencies) {
+    said.push(`${mode}: ${ms.length} events timed, ${missing} never acknowledged.`);
+  }
   return said;
 }
 

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { partitionOf } from '../kafka/partitioner.ts';
 import { positionMessage, sentRow } from './delivery/position.ts';
 import { createRelay, type Relay, type RelayOptions } from './relay.ts';
-import type { SourceStore } from './sources/store.ts';
+import { believing } from './testing/believing.ts';
 import { FakeDatabase } from './testing/fake-database.ts';
 import { FakeKafka } from './testing/fake-kafka.ts';
 import type { CommitFault } from './testing/fake-transactions.ts';
@@ -405,18 +405,4 @@ describe('a change of the delivery mode while relays of both run', () => {
 
 function relayOf(name: string): Relay {
   return relays.find(({ id }) => id.startsWith(`${name}/`))!;
-}
-
-/** A store that says of every lease that it is this relay's, in term 1, and will be for long. */
-function believing(store: SourceStore, me: () => string): SourceStore {
-  return {
-    ...store,
-    async readLeases() {
-      const table = await store.readLeases();
-      return {
-        ...{ ...table, members: [] },
-        leases: table.leases.map(({ bucket }) => ({ bucket, owner: me(), epoch: 1, remainingMs: 60_000 })),
-      };
-    },
-  };
 }

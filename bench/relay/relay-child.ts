@@ -1,12 +1,15 @@
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { eventsNodeFlags } from '../../cluster/plan.ts';
+import type { DeliveryMode } from '../../relay/options.ts';
 
 export interface RelaySettings {
   url: string;
   brokers: string[];
+  /** Positions are under it, too. */
   topic: string;
   partitions: number;
+  delivery: DeliveryMode;
   /** Says `done` when so many rows are deleted. */
   doneAfter?: number;
   timesAcknowledgements?: boolean;

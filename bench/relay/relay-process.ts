@@ -1,6 +1,6 @@
 import { headerNames } from '../../events/envelope.ts';
 import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
-import type { ReadingKafkaPort } from '../../kafka/port.ts';
+import type { OutgoingMessage, TransactionalKafkaPort } from '../../kafka/port.ts';
 import { createRelay } from '../../relay/relay.ts';
 import { buckets } from './outbox.ts';
 import { type FromRelay, nowMs, type RelaySettings, type ToRelay } from './relay-child.ts';
@@ -15,6 +15,8 @@ let deleted = 0;
 const relay = createRelay({
   sources: [{ name: 'like', url: settings.url, topic: settings.topic, partitions: settings.partitions }],
   buckets,
+  delivery: settings.delivery,
+  topicPrefix: settings.topic,
   kafka: settings.timesAcknowledgements ? timed(port) : port,
   logger: { debug: () => {}, info: () => {}, warn: console.error, error: console.error },
   metrics: {
@@ -57,7 +59,11 @@ function used() {
 }
 
 /** Notes when each event was acknowledged. */
-function timed(kafka: ReadingKafkaPort): ReadingKafkaPort {
+function timed(kafka: TransactionalKafkaPort): TransactionalKafkaPort {
+  const note = (messages: readonly OutgoingMessage[]) => {
+    const atMs = nowMs();
+    for (const { headers } of messages) if (headers) acknowledgedMs.push([String(headers[headerNames.id]), atMs]);
+  };
   return {
     ...kafka,
     publisher(options) {
@@ -66,9 +72,19 @@ function timed(kafka: ReadingKafkaPort): ReadingKafkaPort {
         close: () => publisher.close(),
         async publish(messages) {
           const report = await publisher.publish(messages);
-          const atMs = nowMs();
-          for (const { headers } of messages) acknowledgedMs.push([String(headers![headerNames.id]), atMs]);
+          note(messages);
           return report;
+        },
+      };
+    },
+    transactionalPublisher(options) {
+      const publisher = kafka.transactionalPublisher(options);
+      return {
+        ...{ fence: () => publisher.fence(), close: () => publisher.close() },
+        async transaction(messages) {
+          const done = await publisher.transaction(messages);
+          note(messages);
+          return done;
         },
       };
     },

@@ -223,17 +223,24 @@ describe('the link to Kafka', () => {
   it('joins by the partitions that are there, reads all of them, and each on where it was', async () => {
     const kafka = new FakeKafka(3);
     kafka.dead.add(0);
-    const { link, events } = setUp(kafka);
+    const { link, events } = setUp(kafka, {
+      // Comes while nobody reads.
+      onAway: () => {
+        events.push('away');
+        kafka.append('inbox', 'again by 2', 2);
+      },
+    });
     link.start();
     await until(() => link.joined, 2_000, 'it did not join');
     expect(link.hasDetours).toBe(true);
     expect(kafka.log('inbox', 1)).toHaveLength(1);
     for (const partition of [2, 1, 0]) kafka.append('inbox', `by ${partition}`, partition);
     kafka.canPublish = false;
+    kafka.canRead = false;
     kafka.readers[0]!.options.onStateChange?.('disconnected', trouble());
     await until(() => events.includes('away'), 5_000, 'it did not leave');
-    kafka.append('inbox', 'again by 2', 2);
     kafka.canPublish = true;
+    kafka.canRead = true;
     await until(() => link.joined, 5_000, 'it did not join again');
     expect(events).toEqual(['joined', 'by 2', 'by 1', 'by 0', 'away', 'joined', 'again by 2']);
   });

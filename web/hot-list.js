@@ -79,12 +79,14 @@ function show({ items, asOf, syncing, lagMs }) {
   say(syncing ? 'syncing' : 'live', syncing ? `Syncing: ${behind}, as of ${time}` : `Live, as of ${time}`);
 }
 
-/** Puts the rows in this order, and leaves alone those that are right: what has the focus keeps it. */
+/** Puts the rows in this order; what has the focus keeps it, also where its row moves. */
 function place(wanted) {
+  const focused = document.activeElement;
   for (const old of [...body.children]) if (!wanted.includes(old)) old.remove();
   for (const [index, element] of wanted.entries()) {
     if (body.children[index] !== element) body.insertBefore(element, body.children[index] ?? null);
   }
+  if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
 }
 
 /** The rows of an article, made or brought up to date. */

@@ -21,7 +21,7 @@ export type { InboxOptions } from './options.ts';
 export interface Inbox {
   /**
    * Returns at once, also where Kafka or the database is away: the inbox goes on trying for ever. With `retention` it waits up to
-   * 3 s for what the topics say of theirs. Throws `InboxConfigError` where the two don't go together.
+   * 5 s for what the topics say of theirs. Throws `InboxConfigError` where the two don't go together.
    */
   start(): Promise<void>;
   /** Finishes the transactions in hand, commits their offsets and leaves the group. */
@@ -120,22 +120,16 @@ export function createInbox(options: InboxOptions): Inbox {
         purger = purgerOf(admin);
         await purger?.start();
       } catch (error) {
-        await this.stop();
+        await stop();
         throw error;
       }
+      if (!running) return;
       await build();
       watch();
       figures.start();
       keeper?.start();
     },
-    async stop() {
-      running = false;
-      cancelWatch();
-      figures.stop();
-      await Promise.all([dismiss(), keeper?.stop(), purger?.stop()]);
-      await admin?.close().catch((error) => logger.warn('inbox: closing the Kafka admin client failed.', error));
-      admin = null;
-    },
+    stop,
     async resume(stream, version, reason) {
       const key = streamKey(stream);
       const gap = (await store.gaps(0, 100_000)).find((each) => streamKey(each) === key);
@@ -158,6 +152,15 @@ export function createInbox(options: InboxOptions): Inbox {
       });
     },
   };
+
+  async function stop(): Promise<void> {
+    running = false;
+    cancelWatch();
+    figures.stop();
+    await Promise.all([dismiss(), keeper?.stop(), purger?.stop()]);
+    await admin?.close().catch((error) => logger.warn('inbox: closing the Kafka admin client failed.', error));
+    admin = null;
+  }
 
   function purgerOf(admin: Admin): Purger | null {
     const { retention, topics } = options;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { KafkaError } from '../kafka/errors.ts';
 import { createInbox, type InboxOptions } from './inbox.ts';
+import { usualRetention } from './retention/settings.ts';
 import { batchOf, testCatalogue, testEvent } from './testing/events.ts';
 import { fakeKafka } from './testing/fake-kafka.ts';
 import { ManualClock } from './testing/manual-clock.ts';
@@ -147,6 +148,34 @@ describe('the inbox and its consumer', () => {
     expect(metrics).toEqual({ 'inbox.alarms.total offset-out-of-range': 1 });
     expect(logs.join('\n')).toContain('Messages 5 to 39 are gone from the topic.');
     expect(await store.offsets([place])).toEqual([{ ...place, offset: 40n }]);
+  });
+
+  it('does not begin to consume where it is stopped while it asks the topics for their retention', async () => {
+    const clock = new ManualClock();
+    const kafka = fakeKafka(clock);
+    const asking = Promise.withResolvers<Record<string, string>>();
+    const admin = () => ({ ...kafka.admin(), topicConfig: () => asking.promise }) as ReturnType<typeof kafka.admin>;
+    const store = { ...memoryStore(), retention: {} as never };
+    const inbox = createInbox({
+      ...{
+        group: 'g',
+        groupId: 'g',
+        mode: 'state',
+        topics: ['t'],
+        catalogue: testCatalogue,
+        handlers: {},
+        clock,
+        store,
+      },
+      kafka: { ...kafka, admin },
+      retention: usualRetention,
+    });
+    const starting = inbox.start();
+    await clock.settle();
+    await clock.until(inbox.stop());
+    asking.resolve({ 'retention.ms': '604800000', 'cleanup.policy': 'delete' });
+    await clock.until(starting);
+    expect(kafka.consumers).toEqual([]);
   });
 
   it('refuses handlers that can’t be meant', () => {

@@ -181,4 +181,65 @@ describe('InboxMixin', () => {
     await broker.destroyService(service);
     await sequenceTopic.close();
   });
+
+  it('lets people work on dead letters by actions', async () => {
+    const poisonTopic = await testTopic(1);
+    const service = broker.createService({
+      name: 'with-letters',
+      mixins: [
+        InboxMixin({
+          group: 'with-letters',
+          mode: 'state',
+          topics: [poisonTopic.topic],
+          catalogue: testCatalogue,
+          database: 'a-consumer',
+          config,
+          handlers: {
+            Counted: { handle: (tx, event) => tx.write('INSERT INTO effects (what) VALUES (?)', [event.version]) },
+          },
+        }),
+      ],
+    }) as InboxService;
+    await poisonTopic.publish([testEvent('1', 1, { payload: { count: -1 } })]);
+    await waitFor('no lag', () => service.inboxStatus().lagMs === 0);
+    const call = <Answer>(name: string, params: object) =>
+      broker.call<Answer, object>(`with-letters.deadLetters.${name}`, params);
+    type Letters = { letters: { id: string; outcome: string }[] };
+    const { letters } = await call<Letters>('list', { filter: { reason: 'schema' } });
+    expect(letters).toHaveLength(1);
+    const { id } = letters[0]!;
+    const why = { by: 'Kim', why: 'a wrong sign' };
+    expect(await call('show', { id })).toMatchObject({ value: '{"count":-1}', readsAs: { reason: 'schema' } });
+    expect(await call('replay', { id })).toMatchObject({ dryRun: true, letters: [{ outcome: 'poison' }] });
+    expect(await call('edit', { id, revision: 0, value: '{"count":1}', ...why })).toMatchObject({ readsAs: 'event' });
+    expect(await call('replay', { id, dryRun: false, ...why })).toMatchObject({ letters: [{ outcome: 'applied' }] });
+    expect(await call('discard', { id, ...why })).toMatchObject({ letters: [{ outcome: 'settled' }] });
+    await expect(call('replay', {})).rejects.toMatchObject({ code: 422, type: 'VALIDATION_ERROR' });
+    await expect(call('show', { id: '999999' })).rejects.toMatchObject({ code: 404, type: 'DEAD_LETTER_UNKNOWN' });
+    const again = call('edit', { id, revision: 1, value: '{}', ...why });
+    await expect(again).rejects.toMatchObject({ code: 409, type: 'DEAD_LETTER_SETTLED' });
+    await broker.destroyService(service);
+    await poisonTopic.close();
+  });
+
+  it('does not start where a topic keeps messages for longer than the ids are kept', async () => {
+    const other = new Broker({ logger: false, nodeID: uniqueName('node') });
+    other.createService({
+      name: 'forgetful',
+      mixins: [
+        InboxMixin({
+          group: 'forgetful',
+          mode: 'state',
+          topics: [topic.topic],
+          catalogue: testCatalogue,
+          database: 'a-consumer',
+          config,
+          handlers: {},
+          retention: { idsMs: 60_000 },
+        }),
+      ],
+    });
+    await expect(other.start()).rejects.toMatchObject({ code: 'INBOX_CONFIG_INVALID' });
+    await other.stop();
+  });
 });

@@ -21,7 +21,7 @@ export interface PurgerOptions {
 }
 
 /** How long a start waits for Kafka's answer; where it takes longer, the rounds ask again. */
-const startLimitMs = 3000;
+const startLimitMs = 5000;
 /** Longer than a step and the pause after it. */
 const leaseMs = 30_000;
 

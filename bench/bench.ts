@@ -17,3 +17,13 @@ export function percentile(samples: readonly number[], share: number): number {
   const sorted = [...samples].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
+
+/** A row for each figure that was measured, as `[name, key, unit, goal]`. */
+export function figureTable(
+  lines: readonly (readonly [figure: string, key: string, unit: string, goal: string])[],
+  figures: Readonly<Record<string, number>>,
+): BenchResult['rows'] {
+  return lines.flatMap(([figure, key, unit, goal]) =>
+    figures[key] === undefined ? [] : [{ figure, value: figures[key], unit, goal }],
+  );
+}

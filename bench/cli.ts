@@ -5,6 +5,7 @@ import type { Bench } from './bench.ts';
 const benches: Record<string, () => Promise<{ default: Bench }>> = {
   e2e: () => import('./e2e.ts'),
   hot: () => import('./hot.ts'),
+  inbox: () => import('./inbox.ts'),
   relay: () => import('./relay.ts'),
   transporter: () => import('./transporter.ts'),
 };

@@ -8,7 +8,7 @@ import type { Admin } from '../kafka/port.ts';
 import { positionTopics } from '../migrations/topics.ts';
 import type { DeliveryMode } from '../relay/options.ts';
 import { startStack } from '../stack/stack.ts';
-import { type Bench, type BenchResult, percentile } from './bench.ts';
+import { type Bench, type BenchResult, figureTable, percentile } from './bench.ts';
 import { bareInserts, bareKafkajs, barePublishers, readyBatches } from './relay/limits.ts';
 import { BenchOutbox, buckets } from './relay/outbox.ts';
 import { nowMs, startRelayProcess } from './relay/relay-child.ts';
@@ -265,9 +265,7 @@ function table(figures: Record<string, number>): BenchResult['rows'] {
     ['limit: rows written, 500 in a transaction', 'filledRowsPerS', 'rows/s', ''],
     ['limit: bare insert loop, one in a transaction', 'limitInsertsPerS', 'events/s', ''],
   ];
-  return lines.flatMap(([figure, key, unit, goal]) =>
-    figures[key] === undefined ? [] : [{ figure, value: figures[key], unit, goal }],
-  );
+  return figureTable(lines, figures);
 }
 
 function notes(drains: readonly Drain[], latencies: readonly Latency[]): string[] {

@@ -43,7 +43,9 @@ function ask({ network, source, messageOf }: Parts, process: Process, aggregate:
       const event = [...events.values()].find(
         (each) => each.aggregateId === aggregate && each.version === String(version),
       );
-      if (!event || pending.has(Number(event.id))) return { answer: 'pending' };
+      if (!event) return { answer: 'pending' };
+      const waiting = pending.get(Number(event.id));
+      if (waiting) return { answer: waiting.state === 2 ? 'dead' : 'pending' };
       const { key, value, headers } = messageOf(event.id);
       const bytes = Object.entries(headers ?? {}).map(([name, text]) => [name, Buffer.from(text as Buffer)]);
       return { answer: 'event', message: { key: key!, value: value!, headers: Object.fromEntries(bytes) } };

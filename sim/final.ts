@@ -1,3 +1,4 @@
+import { isSkipped } from '../events/skipped.ts';
 import type { Comparison, FinalState } from './history.ts';
 import type { Parts } from './parts.ts';
 
@@ -16,6 +17,7 @@ export function finalState({ producer, source, inbox, broker }: Parts): FinalSta
   }
   return {
     ...{ ledger: producer.ledger, unsent: source.unsent(), effects, recounts },
+    skipped: [...source.tables.events.values()].filter(({ eventType }) => isSkipped(eventType)).map((e) => e.eventId),
     parked: [...parked.values()].map(({ arrival }) => arrival.event.eventId),
     deadLetters: [...dead.values()].flatMap(({ event }) => event?.eventId ?? []),
     projection: [...projection].map(([aggregate, { version, applied, sum }]) => ({ aggregate, version, applied, sum })),

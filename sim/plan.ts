@@ -1,3 +1,4 @@
+import type { DeadPolicy } from '../relay/blocked/decide.ts';
 import { Random } from './random.ts';
 
 /** What is done to whom. Each has a window of time; those of a step wait in it for that step. */
@@ -40,6 +41,7 @@ export const edgeSteps = ['statement', 'COMMIT'] as const;
 export const relaySteps = [
   ...['readLeases', 'heartbeat', 'renew', 'acquire', 'release', 'leave'],
   ...['readBlocked', 'saveBlocked', 'moveRows', 'firstBlockedRows', 'forgetBlocked'],
+  ...['readRequests', 'carryOut', 'skipEvent'],
   ...['readFirst', 'readHead', 'fetch', 'publish', 'delete', 'fence', 'lastCommitted', 'commit transaction'],
 ] as const;
 
@@ -84,6 +86,9 @@ export interface Plan {
   buckets: number;
   partitions: number;
   leaseMs: number;
+  /** Failures of an event after which its key is dead, and what becomes of it then. */
+  maxAttempts: number;
+  deadPolicy: DeadPolicy;
   changes: readonly Change[];
   faults: readonly Fault[];
   /** From here on nothing new is broken, and what is broken is mended. */
@@ -131,6 +136,8 @@ export function planOf(seed: number): Plan {
     buckets: random.whole(2, 4),
     partitions: random.whole(2, 4),
     leaseMs: random.pick([1_000, 2_000, 3_000]),
+    maxAttempts: random.pick([2, 3, 10]),
+    deadPolicy: random.pick(['block-key', 'skip-key']),
     healMs: busyMs + 2_500,
   };
 }

@@ -11,7 +11,7 @@ import type { Process } from './world.ts';
 /** A real relay, with one source. `life`: how often this process has begun. */
 export function startRelay(parts: Parts, process: Process, life: number): Work {
   const { plan, source, faults, broker } = parts;
-  const { leaseMs, buckets, partitions } = plan;
+  const { leaseMs, buckets, partitions, maxAttempts, deadPolicy } = plan;
   // A change of the mode, one process after the other.
   const mode = plan.delivery === 'changing' ? (life % 2 === 0 ? 'exactly-once' : 'at-least-once') : plan.delivery;
   const store = source.storeFor(process);
@@ -35,7 +35,7 @@ export function startRelay(parts: Parts, process: Process, life: number): Work {
     checkTopics: async () => {},
     loop: {
       ...{ batchSize: 12, batchBytes: 2 ** 20, headRows: 60, retry: { firstMs: 100, longestMs: 1_000 } },
-      blocked: { maxAttempts: 10, deadPolicy: 'block-key', retry: { firstMs: 400, longestMs: 4_000 } },
+      blocked: { maxAttempts, deadPolicy, retry: { firstMs: 150, longestMs: 2_000 } },
     },
     store,
     delivery: (bucket, incarnation) => source.recorded(process, bucket, deliveryOf(bucket, incarnation)),

@@ -103,6 +103,7 @@ class Simulation {
     for (const kind of ['edge', 'relay', 'consumer'] as const) {
       for (let index = 0; index < plan[`${kind}s`]; index++) this.#slots.push(this.#begin(kind, index, 1));
     }
+    this.#operate();
     for (const change of plan.changes) world.after(change.atMs, () => this.#change(change));
     for (const fault of plan.faults) world.after(fault.atMs, () => this.#startFault(fault));
     world.after(healMs, () => {
@@ -138,6 +139,20 @@ class Simulation {
       this.#open--;
       history.add({ ...client, op, ...(event && { event: event.eventId, version: Number(event.version) }) });
     });
+  }
+
+  /** An operator looks at blocked keys now and then, and at the end tries again what is dead. */
+  #operate(): void {
+    const { world, plan, source, faults } = this.parts;
+    const { blocked } = source.tables;
+    const isOver = world.nowMs > plan.healMs;
+    for (const [keyHash, { key, request }] of blocked.keys) {
+      if (request !== null || !(isOver ? key.state === 'dead' : world.random.chance(0.3))) continue;
+      const action = !isOver && world.random.chance(0.4) ? 'drop' : 'retry';
+      blocked.request({ keyHash, rowId: key.rowId, action, reason: 'so decided' });
+      faults.decided(`operator asks ${action}`);
+    }
+    world.after(world.random.whole(500, 900), () => this.#operate());
   }
 
   /** Hints get lost now and then. */

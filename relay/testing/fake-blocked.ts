@@ -1,4 +1,4 @@
-import { SkippedV1 } from '../../events/skipped.ts';
+import { type SkippedPayload, SkippedV1 } from '../../events/skipped.ts';
 import {
   type BlockedKey,
   type BlockedStore,
@@ -146,7 +146,9 @@ export class FakeBlocked {
   }
 
   #skip(rowId: string): void {
-    this.#rewrite(rowId, { eventType: SkippedV1.type, payload: Buffer.from(JSON.stringify({ reason: 'x' })) });
+    const { eventId, eventType } = this.#database.events.get(rowId)!;
+    const payload: SkippedPayload = { skippedEventId: eventId, skippedType: eventType, reason: 'in the test' };
+    this.#rewrite(rowId, { eventType: SkippedV1.type, payload: Buffer.from(JSON.stringify(payload)) });
   }
 
   #rewrite(rowId: string, by: { eventType?: string; payload: Buffer }): void {

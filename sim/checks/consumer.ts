@@ -42,8 +42,12 @@ export function offsets(history: readonly Happening[], final: FinalState, holes:
 }
 
 /** What took effect: only what was committed, once, and in order for each consumer and aggregate. */
-export function effects({ effects, ledger }: FinalState, mode: 'state' | 'sequence'): Violation[] {
+export function effects({ effects, ledger, skipped }: FinalState, mode: 'state' | 'sequence'): Violation[] {
   const found: Violation[] = [];
+  const without = new Set(skipped);
+  const passedBy = new Set(
+    ledger.filter(({ event }) => without.has(event)).map(({ aggregate, version }) => `${aggregate} ${version}`),
+  );
   const committed = new Set(ledger.map(({ event }) => event));
   const seen = new Set<string>();
   const last = new Map<string, number>();
@@ -59,7 +63,8 @@ export function effects({ effects, ledger }: FinalState, mode: 'state' | 'sequen
     }
     seen.add(`${consumer} ${event}`);
     const line = `${consumer} ${aggregate}`;
-    const before = last.get(line) ?? 0;
+    let before = last.get(line) ?? 0;
+    while (before < version - 1 && passedBy.has(`${aggregate} ${before + 1}`)) before++;
     if (mode === 'sequence' ? version !== before + 1 : version <= before) {
       const detail = `version ${version} of ${aggregate} took effect after version ${before}${here}`;
       found.push({ invariant: 'order', detail, aggregate });

@@ -313,6 +313,14 @@ describe('exactly-once', () => {
     expect(kafka.log.length + database.pending.size).toBe(16 * 30);
   });
 
+  it('gives a bucket back also where it is told to while it begins', async () => {
+    kafka.latencyMs = 1_000;
+    await started('a');
+    const second = await started('b');
+    const ofSecond = () => database.leases.filter(({ bucket }) => database.ownerOf(bucket) === second.id).length;
+    await clock.until(() => ofSecond() === 4, 10_000);
+  });
+
   it('refuses a positions topic with other partitions than the database has buckets', async () => {
     kafka.positions = 4;
     const one = createRelay({

@@ -109,6 +109,8 @@ export class BucketLoop {
     if (!this.#begun) await this.#begin();
     if (this.#blocked.needsDeletes) await this.#deleting;
     await this.#blocked.work();
+    // The signal of a stop that came meanwhile must not be cleared below: nobody would wake this loop again.
+    if (this.#stopping) return;
     let batch: Routed[] | 'read more' = [];
     if (!this.#sawAll) {
       this.#wake.clear();

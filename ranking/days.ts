@@ -16,6 +16,7 @@ export interface Days {
 const hoursBefore = 15;
 const hoursAfter = 13;
 const rememberedDays = 100;
+const rememberedHours = 2000;
 
 /** Throws a `RangeError` for an unknown time zone. Offsets and their changes come from the IANA data of `Intl`. */
 export function daysIn(timeZone: string): Days {
@@ -27,7 +28,9 @@ export function daysIn(timeZone: string): Days {
   });
   const remembered = new Map<Day, readonly number[]>();
 
-  const dayOf = (moment: Date): Day => {
+  const wholeHours = new Map<number, Day>();
+
+  const formatted = (moment: Date): Day => {
     let year = '';
     let month = '';
     let day = '';
@@ -37,6 +40,18 @@ export function daysIn(timeZone: string): Days {
       else if (part.type === 'day') day = part.value;
     }
     return `${year.padStart(4, '0')}-${month}-${day}`;
+  };
+
+  /** Formatting takes microseconds, and a rebuild asks for each article: an hour without a midnight is formatted once. */
+  const dayOf = (moment: Date): Day => {
+    const hour = Math.floor(moment.getTime() / hourMs);
+    const known = wholeHours.get(hour);
+    if (known !== undefined) return known;
+    const first = formatted(new Date(hour * hourMs));
+    if (first !== formatted(new Date((hour + 1) * hourMs - 1))) return formatted(moment);
+    if (wholeHours.size >= rememberedHours) wholeHours.clear();
+    wholeHours.set(hour, first);
+    return first;
   };
 
   const hoursOf = (day: Day): readonly number[] => {

@@ -40,7 +40,7 @@ async function started(name: string, options: Partial<RelayOptions> = {}): Promi
   const relay = createRelay({
     id: name,
     sources: [{ name: 'like', url: 'unused', store: database.store(name) }],
-    kafka: kafka.port(),
+    kafka: kafka.port(name),
     leaseMs,
     batchSize: 50,
     clock,
@@ -185,40 +185,46 @@ describe('a key whose event is refused', () => {
     expect(attempts).toBe(6);
   });
 
-  it('is in order whatever step of blocking and bringing back its owner dies in', async () => {
-    const steps: StoreCall[] = ['saveBlocked', 'moveRows', 'firstBlockedRows', 'forgetBlocked', 'delete'];
-    for (const step of steps) {
-      for (const at of [1, 2]) {
-        for (const fault of ['hangs undone', 'hangs done'] as const) {
-          database = new FakeDatabase(clock);
-          kafka = new FakeKafka(clock);
-          let calls = 0;
-          let dead = false;
-          database.fault = (relay, call) => {
-            if (relay !== 'a') return null;
-            if (dead) return 'hangs undone';
-            if (call !== step || ++calls < at) return null;
-            dead = true;
-            return fault;
-          };
-          refuse();
-          database.insert(bad, 2_500);
-          const first = await started('a', { stopTimeoutMs: 10 });
-          await clock.advance(1_500);
-          kafka.fault = () => null;
-          database.insert(bad, 10);
-          const second = await started('b');
-          await clock.until(drained, 60_000);
-          expect(kafka.firstAppearances(bad)).toEqual(versionsUpTo(2_510));
-          await clock.until(() => database.blocked.keys.size === 0, 5_000);
-          let stopped = 0;
-          for (const relay of [first, second]) void relay.stop().then(() => stopped++);
-          await clock.until(() => stopped === 2, 30_000);
-          relays = [];
+  it.each(['at-least-once', 'exactly-once'] as const)(
+    'is in order whatever step of blocking and bringing back its owner dies in (%s)',
+    async (delivery) => {
+      const faults = ['hangs undone', 'hangs done'] as const;
+      const steps: StoreCall[] = ['saveBlocked', 'moveRows', 'firstBlockedRows', 'forgetBlocked', 'delete'];
+      for (const step of steps) {
+        for (const at of [1, 2]) {
+          for (const fault of delivery === 'exactly-once' ? (['hangs done'] as const) : faults) {
+            database = new FakeDatabase(clock);
+            kafka = new FakeKafka(clock);
+            let calls = 0;
+            let dead = false;
+            database.fault = (relay, call) => {
+              if (relay !== 'a') return null;
+              if (dead) return 'hangs undone';
+              if (call !== step || ++calls < at) return null;
+              dead = true;
+              kafka.transactions.kill('a');
+              return fault;
+            };
+            refuse();
+            database.insert(bad, 2_020);
+            const first = await started('a', { delivery, stopTimeoutMs: 10 });
+            await clock.advance(1_500);
+            kafka.fault = () => null;
+            database.insert(bad, 10);
+            const second = await started('b', { delivery });
+            await clock.until(drained, 60_000);
+            const inTopic = delivery === 'exactly-once' ? kafka.versionsOf(bad) : kafka.firstAppearances(bad);
+            expect(inTopic).toEqual(versionsUpTo(2_030));
+            await clock.until(() => database.blocked.keys.size === 0, 5_000);
+            let stopped = 0;
+            for (const relay of [first, second]) void relay.stop().then(() => stopped++);
+            await clock.until(() => stopped === 2, 30_000);
+            relays = [];
+          }
         }
       }
-    }
-  });
+    },
+  );
 
   it('changes nothing of its bucket when the term is over', async () => {
     refuse();

@@ -18,6 +18,7 @@ interface Extent {
   filled: number;
   only: string | undefined;
   profileFolder: string | undefined;
+  client: 'kafkajs' | 'platformatic';
 }
 
 interface Context {
@@ -29,7 +30,7 @@ interface Context {
 /**
  * One inbox process on servers of its own, with real board events and a projection written by a batch handler. Options:
  * `--events=120000`, `--rounds=3`, `--filled=1000000` (ids that are there already in the second part),
- * `--only=keys|filled|hot|limit`, `--profile=FOLDER` (CPU profiles of the inbox processes).
+ * `--only=keys|filled|hot|limit`, `--client=kafkajs|platformatic`, `--profile=FOLDER` (CPU profiles of the inbox processes).
  */
 const bench: Bench = {
   title: `The inbox, state mode: board events over ${manyKeys} keys, ${partitions} partitions, batches of at most 1,000, durable commits, one process`,
@@ -56,6 +57,7 @@ const bench: Bench = {
           filled: Number(given.filled ?? 1_000_000),
           only: given.only,
           profileFolder: given.profile,
+          client: given.client === 'platformatic' ? 'platformatic' : 'kafkajs',
         },
       });
     } finally {
@@ -125,7 +127,7 @@ async function bare({ mysqlUrl, extent }: Context, keys: number, connections: nu
 async function drain({ mysqlUrl, brokers, extent }: Context, topic: string, filled: number): Promise<InboxRun> {
   const name = `bench_${++databases}`;
   const url = await consumerDatabase(mysqlUrl, name, filled);
-  const settings = { url, brokers, topic, doneAfter: extent.events, concurrency };
+  const settings = { url, brokers, topic, doneAfter: extent.events, concurrency, client: extent.client };
   const run = await runInboxProcess(settings, extent.profileFolder);
   await check(url, extent.events + filled);
   await dropDatabase(mysqlUrl, name);

@@ -8,6 +8,7 @@ export interface InboxSettings {
   /** It ends when so many events are applied. */
   doneAfter: number;
   concurrency: number;
+  client: 'kafkajs' | 'platformatic';
 }
 
 /** From the first batch that it was handed to the commit of the last event. */

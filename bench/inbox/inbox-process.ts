@@ -3,14 +3,16 @@ import { createInbox } from '../../inbox/inbox.ts';
 import { noMetrics } from '../../inbox/metrics.ts';
 import { mysqlStore } from '../../inbox/store/mysql.ts';
 import { createKafkajsPort } from '../../kafka/kafkajs/index.ts';
+import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
 import type { KafkaPort } from '../../kafka/port.ts';
 import type { InboxRun, InboxSettings } from './inbox-child.ts';
 import { catalogue, consumerName, projectionRows, writeProjection } from './rows.ts';
 
 // An inbox alone in a process. It says what it took, and ends, when all is applied.
 
-const { url, brokers, topic, doneAfter, concurrency } = JSON.parse(process.argv[2]!) as InboxSettings;
-const kafka = createKafkajsPort({ brokers, clientId: 'bench-inbox' });
+const { url, brokers, topic, doneAfter, concurrency, client } = JSON.parse(process.argv[2]!) as InboxSettings;
+const connect = client === 'platformatic' ? createPlatformaticPort : createKafkajsPort;
+const kafka: KafkaPort = connect({ brokers, clientId: 'bench-inbox' });
 let startedMs: number | null = null;
 let cpuBefore = process.cpuUsage();
 let applied = 0;

@@ -20,18 +20,6 @@ const stalls: Fault[] = [every3s, 'stall', every3s, 'stall', every3s, 'stall'];
 const kills: Fault[] = Array.from({ length: 10 }, (): Fault[] => [{ pauseMs: 2000 }, 'die']).flat();
 const mysqlAway: Fault[] = [every3s, { mysqlAwayMs: 30_000 }, every3s, { mysqlAwayMs: 5000 }, every3s];
 
-it('a short storm of all kinds loses and doubles nothing', async () => {
-  const report = await runStorm(stack, {
-    mode: 'sequence',
-    faults: [every3s, 'join', 'die', 'stall', { mysqlAwayMs: 3000 }, 'leave', 'die'],
-  });
-  reports.push({ name: 'all of them, short', ...report });
-  expect(report.violations).toEqual([]);
-  expect(report.events).toBeGreaterThan(500);
-  expect(report.poison).toBeGreaterThan(0);
-  expect(report.samples).toBeGreaterThan(20);
-}, 200_000);
-
 describe.each(['state', 'sequence'] as const)('three consumer processes of a %s inbox', (mode) => {
   it.each([
     ['members that join and leave every 3 s', rebalances],

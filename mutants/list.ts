@@ -273,4 +273,16 @@ export const mutants: readonly Mutant[] = [
     replace: 'next_offset = VALUES(next_offset)',
     tests: ['inbox/store/mysql-transaction'],
   },
+  {
+    name: 'dead key overtaken: rows that come later are sent',
+    file: 'relay/blocked/keys.ts',
+    find: 'return [...this.#entries.keys()];',
+    replace: "return [...this.#entries].filter(([, { key }]) => key.state !== 'dead').map(([keyHash]) => keyHash);",
+    also: [
+      {
+        find: 'return this.#entries.has(keyHash);',
+        replace: "return (this.#entries.get(keyHash)?.key.state ?? 'dead') !== 'dead';",
+      },
+    ],
+  },
 ];

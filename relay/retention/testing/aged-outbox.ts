@@ -9,7 +9,12 @@ import { dayAfter, type RetentionSettings } from '../plan.ts';
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const columns =
   'id, day, event_id, aggregate_type, aggregate_id, version, event_type, schema_version, payload, headers, created_at';
-const rowsOfOneStatement = 20_000;
+const digit = Array.from({ length: 10 }, (_, n) => `SELECT ${n} AS d`).join(' UNION ALL ');
+/** 0 to 99,999. */
+const numbers = {
+  count: 100_000,
+  sql: `SELECT a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d AS n FROM ${['a', 'b', 'c', 'e', 'f'].map((name) => `(${digit}) ${name}`).join(', ')}`,
+};
 
 /** An outbox that has been in use for days: real writers, partitions of old days, and the janitor that looks after them. */
 export async function openAgedOutbox() {
@@ -45,16 +50,13 @@ export async function openAgedOutbox() {
     async fill(day: string, rows: number): Promise<void> {
       const base = nextId;
       nextId += rows;
-      const insert = (select: string) => direct.query(`INSERT INTO outbox (${columns}) ${select}`);
-      const first = `${base}, '${day}', REPEAT('e', 16), 'article', 'old', 1, 'CommentCreated', 1, REPEAT('p', 600), NULL, NOW(6)`;
-      await insert(`SELECT ${first}`);
-      for (let done = 1; done < rows; ) {
-        const more = Math.min(done, rows - done, rowsOfOneStatement);
-        await insert(
-          `SELECT id + ${done}, day, event_id, aggregate_type, CONCAT('a', id MOD 5000), version + 1, event_type, 1, payload, NULL,
-           created_at FROM outbox WHERE id >= ${base} AND id < ${base + more} AND day = '${day}'`,
+      for (let done = 0; done < rows; done += numbers.count) {
+        await direct.query(
+          `INSERT INTO outbox (${columns})
+           SELECT ${base + done} + n, '${day}', REPEAT('e', 16), 'article', CONCAT('a', n MOD 5000), ${done} + n + 1,
+             'CommentCreated', 1, REPEAT('p', 600), NULL, NOW(6)
+           FROM (${numbers.sql}) AS numbers WHERE n < ${rows - done}`,
         );
-        done += more;
       }
     },
     /** Marks one event of a day as not sent. State 0: pending, 1: blocked, 2: dead. */
@@ -113,6 +115,8 @@ export function startWriters(outbox: AgedOutbox, count: number) {
 /** A transaction that has read the whole history and does not end. */
 export async function startReader(outbox: AgedOutbox) {
   const transaction = await outbox.direct.transaction();
+  // Our own sessions are ended after 15 s of silence: this one is somebody else's.
+  await outbox.direct.query('SET SESSION wait_timeout = 600', { transaction });
   await outbox.direct.query('SELECT COUNT(*) FROM outbox', { transaction });
   return { end: () => transaction.rollback() };
 }

@@ -16,11 +16,11 @@ export interface ChildSettings {
   statementTimeoutMs?: number;
 }
 
-/** What a relay process says: `published` and `deleted` as soon as it has the answer. */
+/** What a relay process says: `sending` before a transaction, `published` and `deleted` as soon as it has the answer. */
 export type FromChild =
   | { kind: 'ready' }
   | { kind: 'started'; id: string }
-  | { kind: 'published'; eventIds: string[] }
+  | { kind: 'sending' | 'published'; eventIds: string[] }
   /** `removed`: how many of these rows were still there. */
   | { kind: 'deleted'; ids: string[]; removed: number }
   | { kind: 'log'; line: string };

@@ -84,6 +84,7 @@ function tellingPort(kafka: TransactionalKafkaPort): RelayOptions['kafka'] {
       return {
         ...{ close: () => publisher.close(), fence: () => publisher.fence() },
         async transaction(messages) {
+          say({ kind: 'sending', eventIds: eventIds(messages) });
           const done = await publisher.transaction(messages);
           say({ kind: 'published', eventIds: eventIds(messages) });
           return done;

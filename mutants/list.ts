@@ -67,7 +67,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the lease is not asked just before a send',
     file: bucketLoop,
-    seed: 19,
+    seed: 35,
     find: 'if (!term.isTrusted() || this.#stopping) return;',
     replace: 'if (this.#stopping) return;',
   },

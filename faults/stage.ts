@@ -189,7 +189,7 @@ async function runSlot({
     async () => {
       if (await world.truth.isBehind(usualMs)) wellSinceMs = Number.POSITIVE_INFINITY;
       else wellSinceMs = Math.min(wellSinceMs, Date.now());
-      return Date.now() - wellSinceMs >= calmMs;
+      return Date.now() - Math.max(wellSinceMs, load.lastFailureMs) >= calmMs;
     },
     800,
   ).catch((error: Error) => say(error.message));

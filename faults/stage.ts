@@ -97,6 +97,8 @@ export async function runStage(options: StageOptions): Promise<StageRun> {
     }
     await load.stop();
     say('load stopped; waiting for everything to be applied');
+    // views are gathered before they are written
+    await pause(world.config.viewFlushMs + 2_000);
     await until('everything is applied', recoverLimitMs, async () => !(await world.truth.isBehind(0)), 300).catch(
       (error: Error) => say(error.message),
     );

@@ -13,7 +13,7 @@ export const edgeKilled: Fault = async ({ world, random, load, repeats, say }) =
     await new Promise<void>((resolve) => {
       const limit = setTimeout(resolve, 10_000);
       node.inspect.mysql = (chunk, direction) => {
-        if (direction !== 'requests' || !chunk.includes('INSERT INTO outbox')) return;
+        if (direction !== 'requests' || !chunk.includes('COMMIT')) return;
         node.inspect.mysql = null;
         clearTimeout(limit);
         resolve();

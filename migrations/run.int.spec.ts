@@ -37,12 +37,15 @@ const step = (name: string, up: Migration['up'], down: Migration['down'] = async
   down,
 });
 
+const outboxSteps = outboxMigrations.map(({ name }) => name);
+
 describe('migrateDatabase', () => {
   it('creates a missing database with the outbox tables, and does nothing the second time', async () => {
     const { name, url } = missingDatabase();
-    expect(await migrateDatabase({ url, sets: [outboxMigrations], buckets: 5 })).toEqual(['outbox/0001-outbox-tables']);
+    expect(await migrateDatabase({ url, sets: [outboxMigrations], buckets: 5 })).toEqual(outboxSteps);
     expect(await tablesOf(name)).toEqual([
       'outbox',
+      'outbox_audit',
       'outbox_blocked',
       'outbox_lease',
       'outbox_member',
@@ -90,20 +93,20 @@ describe('migrateDatabase', () => {
         step('extra/0002-b', async () => undefined),
       ],
     ];
-    expect((await migrationStatus({ url, sets })).pending).toHaveLength(3);
+    expect((await migrationStatus({ url, sets })).pending).toHaveLength(outboxSteps.length + 2);
     await migrateDatabase({ url, sets, to: 'extra/0001-a' });
     expect(await migrationStatus({ url, sets })).toEqual({
-      executed: ['outbox/0001-outbox-tables', 'extra/0001-a'],
+      executed: [...outboxSteps, 'extra/0001-a'],
       pending: ['extra/0002-b'],
       unknown: [],
     });
     await expect(migrateDatabase({ url, sets, to: 'extra/0009-x' })).rejects.toThrow(
-      'There is no migration "extra/0009-x"; there are: outbox/0001-outbox-tables, extra/0001-a, extra/0002-b.',
+      `There is no migration "extra/0009-x"; there are: ${outboxSteps.join(', ')}, extra/0001-a, extra/0002-b.`,
     );
     await migrateDatabase({ url, sets });
     expect(await rollbackDatabase({ url, sets, to: 'extra/0001-a' })).toEqual(['extra/0002-b', 'extra/0001-a']);
-    expect((await migrationStatus({ url, sets: [] })).unknown).toEqual(['outbox/0001-outbox-tables']);
-    expect(await rollbackDatabase({ url, sets })).toEqual(['outbox/0001-outbox-tables']);
+    expect((await migrationStatus({ url, sets: [] })).unknown).toEqual(outboxSteps);
+    expect(await rollbackDatabase({ url, sets })).toEqual(outboxSteps.toReversed());
     expect(await tablesOf(name)).toEqual(['schema_migration']);
   });
 

@@ -68,6 +68,8 @@ export function prepareMariadb(
         ...shared,
         `--datadir=${plainPath(folder, places.run, 'mysql-data')}`,
         `--socket=${join(places.run, 'mysql.sock')}`,
+        // Not the folder that all servers share: one that starts removes what looks left over there.
+        `--tmpdir=${places.run}`,
         `--pid-file=${join(places.run, 'mysql.pid')}`,
         `--port=${port}`,
         '--bind-address=127.0.0.1',

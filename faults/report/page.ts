@@ -71,7 +71,7 @@ function stageOf(stage: StageResult): string {
     return `<text x="${at(place)}" y="${height - 10}">${minute} min</text>`;
   });
   return `${title}<p>Red: something is broken. Yellow: until all figures are as before.</p>
-<svg viewBox="0 0 ${width} ${height}" role="img">${bands.join('\n')}${curves.join('\n')}${ticks.join('')}</svg>`;
+<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="Throughput, backlog and lag over time, with the faults">${bands.join('\n')}${curves.join('\n')}${ticks.join('')}</svg>`;
 }
 
 /** Over about two seconds: calls are few. */

@@ -16,21 +16,28 @@ export function handlerOf(handlers: InboxHandlers, type: string): InboxHandler |
 
 /**
  * Groups events into as few handler calls as keep the order of every stream: an event goes into the first call of its handler
- * that does not come before the call with the stream's previous event.
+ * that does not come before the call with the stream's previous event. `superseded` stays only where the newer event is in
+ * the same call: one that another handler gets, or nobody, does not carry this one's state.
  */
 export function dispatch(events: readonly InboxEvent[], handlers: InboxHandlers): HandlerCall[] {
   const calls: HandlerCall[] = [];
-  const lastCallOf = new Map<string, number>();
+  const lastOf = new Map<string, { call: number; place: number }>();
+  const newestOfItsCall = ({ call, place }: { call: number; place: number }) => {
+    const { events: inCall } = calls[call]!;
+    if (inCall[place]!.superseded) inCall[place] = { ...inCall[place]!, superseded: false };
+  };
   for (const event of events) {
     const handler = handlerOf(handlers, event.type);
     if (!handler) continue;
     const key = streamKey(event);
-    let at = lastCallOf.get(key) ?? 0;
-    while (at < calls.length && calls[at]!.handler !== handler) at++;
-    if (at === calls.length) calls.push({ handler, events: [] });
-    calls[at]!.events.push(event);
-    lastCallOf.set(key, at);
+    const last = lastOf.get(key);
+    let call = last?.call ?? 0;
+    while (call < calls.length && calls[call]!.handler !== handler) call++;
+    if (call === calls.length) calls.push({ handler, events: [] });
+    if (last && last.call !== call) newestOfItsCall(last);
+    lastOf.set(key, { call, place: calls[call]!.events.push(event) - 1 });
   }
+  for (const last of lastOf.values()) newestOfItsCall(last);
   return calls;
 }
 

@@ -31,6 +31,16 @@ describe('dispatching events to handlers', () => {
     expect(calls.map((call) => names(call.events))).toEqual([['1.1']]);
   });
 
+  it('leaves an event out as superseded only for a newer one that its handler gets in the same call', () => {
+    const a = handler();
+    const older = (version: number, type: string) => ({ ...event('1', version, type), superseded: true });
+    const marks = (events: InboxEvent[], handlers: Record<string, InboxHandler>) =>
+      dispatch(events, handlers).map((call) => call.events.map(({ superseded }) => superseded));
+    expect(marks([older(1, 'A'), older(2, 'A'), event('1', 3, 'Nobody')], { A: a })).toEqual([[true, false]]);
+    expect(marks([older(1, 'A'), event('1', 2, 'B')], { A: a, B: handler() })).toEqual([[false], [false]]);
+    expect(marks([older(1, 'A'), event('1', 2, 'B')], { A: a, B: a })).toEqual([[true, false]]);
+  });
+
   it('keeps the order of each stream with as few calls as that allows', () => {
     const a = handler();
     const b = handler();

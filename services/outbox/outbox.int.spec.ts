@@ -9,7 +9,7 @@ import { type TestDatabase, testDatabase, writesEffects } from '../../inbox/test
 import { type TestTopic, testTopic } from '../../inbox/testing/kafka.ts';
 import { recordedMetrics } from '../../inbox/testing/recorded-metrics.ts';
 import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
-import type { IncomingMessage } from '../../kafka/port.ts';
+import type { IncomingMessage, PartitionReader } from '../../kafka/port.ts';
 import { outboxAsker } from '../../mixins/ask-outbox.ts';
 import { createRelay, type Relay } from '../../relay/relay.ts';
 import { eventually } from '../../relay/testing/real-source.ts';
@@ -24,11 +24,12 @@ let topic: TestTopic | undefined;
 let inboxDatabase: TestDatabase | undefined;
 let relay: Relay | undefined;
 let inbox: Inbox | undefined;
+let reader: PartitionReader | undefined;
 afterEach(async () => {
-  await Promise.all([relay?.stop(), inbox?.stop()]);
+  await Promise.all([relay?.stop(), inbox?.stop(), reader?.stop()]);
   await board?.stop();
   await Promise.all([topic?.close(), inboxDatabase?.close()]);
-  board = topic = inboxDatabase = relay = inbox = undefined;
+  board = topic = inboxDatabase = relay = inbox = reader = undefined;
 });
 
 /** An edge with the article service and the operator's one, and a relay whose broker refuses version 2 of each article. */
@@ -47,7 +48,7 @@ async function edgeAndRelay() {
   await relay.start();
   const { request } = boardClient(node, board.config);
   const messages: IncomingMessage[] = [];
-  const reader = kafka.reader({
+  const reading = kafka.reader({
     partitions: Array.from({ length: partitions }, (_, partition) => ({
       topic: topic!.topic,
       partition,
@@ -56,8 +57,9 @@ async function edgeAndRelay() {
     maxWaitMs: 100,
     onMessages: (batch) => void messages.push(...batch),
   });
-  await reader.start();
-  return { node, request, messages, stopReading: () => reader.stop() };
+  reader = reading;
+  await reading.start();
+  return { node, request, messages, stopReading: () => reading.stop() };
 }
 
 describe('the way of an event', () => {

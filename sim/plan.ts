@@ -101,8 +101,8 @@ const stepsOf: Readonly<Record<string, readonly string[]>> = {
   consumer: consumerSteps,
 };
 
-/** Each leaves clients without an answer, and few outcomes may be unknown. */
-const onceOnly: readonly FaultKind[] = ['edge killed', 'producer answer lost', 'producer refuses'];
+/** Each leaves clients without an answer, or an edge without changes: few outcomes may be unknown, and a run needs changes. */
+const onceOnly: readonly FaultKind[] = ['edge killed', 'edge stopped', 'producer answer lost', 'producer refuses'];
 
 const busyMs = 12_000;
 

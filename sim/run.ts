@@ -56,7 +56,8 @@ export async function run(plan: Plan, limits: { minimumOk: number; minimumFaults
     mode: plan.mode,
     delivery: plan.delivery === 'exactly-once' ? 'exactly-once' : 'at-least-once',
     topicHoles: plan.delivery !== 'at-least-once',
-    progressMs: plan.leaseMs + 6_000,
+    // Two outages of a server in a row, with the longest pause between tries after each, are no standstill.
+    progressMs: plan.leaseMs + 7_000,
     maximumInfoShare: 0.05,
     ...limits,
   });

@@ -74,19 +74,25 @@ export async function untilShared(world: World): Promise<void> {
   );
 }
 
-/** None of these buckets is with this relay any more. */
+/** The term of each bucket. */
+export async function termsOf(world: World): Promise<Map<string, number>> {
+  return new Map((await world.truth.leases()).map(({ source, bucket, epoch }) => [`${source}.${bucket}`, epoch]));
+}
+
+/** Each of these buckets has an owner in a later term: another relay, or this one's next life. */
 export async function untilTakenFrom(
   world: World,
   relay: string,
   buckets: readonly string[],
+  before: ReadonlyMap<string, number>,
   limitMs: number,
 ): Promise<void> {
   await until(
     `${relay}'s buckets are taken over`,
     limitMs,
     async () => {
-      const holders = await world.truth.holders();
-      return buckets.every((bucket) => holders.has(bucket) && holders.get(bucket) !== relay);
+      const [holders, terms] = [await world.truth.holders(), await termsOf(world)];
+      return buckets.every((bucket) => holders.has(bucket) && terms.get(bucket)! > before.get(bucket)!);
     },
     150,
   );

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Fault, nothing } from './kind.ts';
-import { bucketsOf, countAnswers, holdBeforeStatement, untilShared, untilTakenFrom } from './observe.ts';
+import { bucketsOf, countAnswers, holdBeforeStatement, termsOf, untilShared, untilTakenFrom } from './observe.ts';
 
 const patienceMs = 30_000;
 
@@ -16,7 +16,7 @@ export const relayKilledBeforeDelete: Fault = async ({ world, random, repeats, s
     await untilShared(world);
     const node = relays[(first + round) % relays.length]!;
     const { name } = node.process;
-    const buckets = await bucketsOf(world, name);
+    const [buckets, terms] = [await bucketsOf(world, name), await termsOf(world)];
     const statement = await holdBeforeStatement(node, 'DELETE FROM outbox_pending', patienceMs);
     if (statement === null) {
       world.heal(node);
@@ -32,7 +32,7 @@ export const relayKilledBeforeDelete: Fault = async ({ world, random, repeats, s
     result.moments.push({ kind: 'relay-killed', atMs, node: name, buckets });
     if (how?.includes('SIGKILL') && ids.length > 0) result.hits++;
     say(`${name} killed before its delete of ${ids.length} rows`);
-    await untilTakenFrom(world, name, buckets, patienceMs);
+    await untilTakenFrom(world, name, buckets, terms, patienceMs);
     await ready;
   }
   return result;

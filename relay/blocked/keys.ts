@@ -271,8 +271,9 @@ export class BlockedKeys {
     if (back.length === 0) return;
     if ((await store.moveRows(fence, back, 'pending', stepRows)) === stepRows) return;
     const staying = new Set(await store.forgetBlocked(fence, back));
-    // An operator asked for something meanwhile: that is answered first.
+    // An operator asked for something meanwhile: that is answered first. Or a step that came late has set the key back.
     if (staying.size > 0) this.#nextLookMs = 0;
+    for (const keyHash of staying) this.#entries.get(keyHash)!.dirty = true;
     for (const keyHash of back.filter((keyHash) => !staying.has(keyHash))) {
       const { aggregateId } = this.#entries.get(keyHash)!.key;
       this.#entries.delete(keyHash);

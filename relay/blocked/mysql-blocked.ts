@@ -9,6 +9,7 @@ import {
   type BlockedState,
   type BlockedStore,
   type Fence,
+  keyStateOfRows,
   type OperatorRequest,
   rowStates,
 } from './store.ts';
@@ -65,7 +66,14 @@ export function createMysqlBlocked(connections: Connections): BlockedStore {
       if (keyHashes.length === 0) return 0;
       const from = Object.values(rowStates).filter((state) => state !== rowStates[to]);
       return fenced('moving rows of blocked keys', fence, async (tx) => {
-        const found = await tx.rows<[string]>(sql.rowsElsewhere(keyHashes.map(digits), from), [fence.bucket, limit]);
+        const asked = sql.keysInState(keyHashes.map(digits));
+        const keys = await tx.rows<[string]>(asked, [fence.bucket, stateNumbers[keyStateOfRows[to]]]);
+        if (keys.length === 0) return 0;
+        const elsewhere = sql.rowsElsewhere(
+          keys.map(([keyHash]) => digits(String(keyHash))),
+          from,
+        );
+        const found = await tx.rows<[string]>(elsewhere, [fence.bucket, limit]);
         if (found.length === 0) return 0;
         await tx.change(
           sql.setState(

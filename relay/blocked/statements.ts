@@ -25,6 +25,10 @@ ON DUPLICATE KEY UPDATE aggregate_id = IF(VALUES(aggregate_id) = '', aggregate_i
   attempts = VALUES(attempts), next_attempt_at = VALUES(next_attempt_at), state = VALUES(state), row_id = VALUES(row_id),
   error_code = VALUES(error_code), last_error = VALUES(last_error), blocked_at = COALESCE(blocked_at, VALUES(blocked_at))`;
 
+/** Those of the keys that are in this state: what comes late must not move rows of a key that has gone on since. */
+export const keysInState = (keyHashes: readonly string[]) => `
+SELECT CAST(key_hash AS CHAR) FROM outbox_blocked WHERE bucket = ? AND state = ? AND key_hash IN (${keyHashes.join(',')})`;
+
 /** Rows of keys that are in other states than they should be. No locks: who inserts or deletes is not in the way. */
 export const rowsElsewhere = (keyHashes: readonly string[], states: readonly number[]) => `
 SELECT id FROM outbox_pending WHERE bucket = ? AND state IN (${states.join(', ')}) AND key_hash IN (${keyHashes.join(',')})

@@ -42,6 +42,12 @@ export interface OperatorRequest {
 export const rowStates = { pending: 0, blocked: 1, dead: 2 } as const;
 export type RowState = keyof typeof rowStates;
 
+/** The state of the key whose rows belong there. */
+export const keyStateOfRows = { pending: 'unblocking', blocked: 'blocked', dead: 'dead' } as const satisfies Record<
+  RowState,
+  BlockedState
+>;
+
 /**
  * Blocked keys in the source's database. What takes a fence is one transaction that begins by checking it and holds the lease
  * row until its end, so that nobody takes the bucket over in between; it throws `SOURCE_NOT_OWNER` where the term is over. Each

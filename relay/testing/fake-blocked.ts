@@ -2,6 +2,7 @@ import { type SkippedPayload, SkippedV1 } from '../../events/skipped.ts';
 import {
   type BlockedKey,
   type BlockedStore,
+  keyStateOfRows,
   type OperatorRequest,
   type RowState,
   rowStates,
@@ -86,7 +87,8 @@ export class FakeBlocked {
         }),
       moveRows: (fence, keyHashes, to, limit) =>
         fenced('moveRows', fence, () => {
-          const moving = this.#rows(fence.bucket, keyHashes)
+          const asked = keyHashes.filter((keyHash) => this.keys.get(keyHash)?.key.state === keyStateOfRows[to]);
+          const moving = this.#rows(fence.bucket, asked)
             .filter(({ state }) => state !== rowStates[to])
             .slice(0, limit);
           for (const row of moving) row.state = rowStates[to];

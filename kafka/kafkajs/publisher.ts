@@ -68,7 +68,8 @@ export class GuardedPublisher implements Publisher {
     if (parts.length === 0) return;
     for (let attempt = 0; ; attempt++) {
       const leftMs = delivery.deadlineMs - this.#now();
-      if (leftMs <= 0) return delivery.fail(parts, delivery.lastError ?? tookTooLong('Publishing'));
+      // Less than the ms by which a timer can be early is no time for another attempt.
+      if (leftMs < 1) return delivery.fail(parts, delivery.lastError ?? tookTooLong('Publishing'));
       const outcome = await this.#attempt(parts, leftMs);
       if (outcome.kind === 'answered') return delivery.acknowledge(parts, outcome.answers);
       if (!outcome.gaveUp || !delivery.lastError) delivery.lastError = outcome.error;

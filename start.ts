@@ -1,4 +1,3 @@
-import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startBoard } from './cluster/board.ts';
@@ -7,6 +6,7 @@ import { planCluster } from './cluster/plan.ts';
 import { SupervisedProcess } from './cluster/supervised-process.ts';
 import { ConfigError, loadConfig } from './config/load.ts';
 import { readCluster } from './stack/cluster-file.ts';
+import { demandFree } from './stack/ports.ts';
 
 // `npm start`: servers, migrations and topics, then the nodes under one supervisor, and demo traffic (`-- --no-demo`: none).
 // Ctrl-C drains and ends all that this process started.
@@ -34,8 +34,8 @@ async function main(): Promise<void> {
     );
   }
   for (const node of planCluster(config)) {
-    if (node.httpPort !== null) await assertFree(config.httpHost, node.httpPort, 'HOTBOARD_HTTP_PORT');
-    await assertFree(config.opsHost, node.opsPort, 'HOTBOARD_OPS_PORT');
+    if (node.httpPort !== null) await demandFree(node.httpPort, 'HOTBOARD_HTTP_PORT', config.httpHost);
+    await demandFree(node.opsPort, 'HOTBOARD_OPS_PORT', config.opsHost);
   }
 
   const log = (from: string, text: string) => console.log(`${from.padEnd(13)} | ${text}`);
@@ -83,19 +83,6 @@ function startDemo(gateways: readonly string[], log: (from: string, text: string
   );
   demo.start();
   return demo;
-}
-
-/** Fails where another process listens there, naming the variable that changes the port. */
-function assertFree(host: string, port: number, variable: string): Promise<void> {
-  if (port === 0) return Promise.resolve();
-  return new Promise((resolveFree, reject) => {
-    const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) => {
-      const why = error.code === 'EADDRINUSE' ? 'is taken by another process' : `can't be used (${error.message})`;
-      reject(new Error(`Port ${port} on ${host} ${why}; ${variable} chooses another one.`));
-    });
-    probe.listen(port, host, () => probe.close(() => resolveFree()));
-  });
 }
 
 /** npm killed with SIGKILL leaves us to another parent, without any signal. */

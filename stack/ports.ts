@@ -6,11 +6,16 @@ import { StackError } from './errors.ts';
 const loopback = '127.0.0.1';
 
 /** True where a server could listen on the port of 127.0.0.1 now. */
-export function isFree(port: number): Promise<boolean> {
+export async function isFree(port: number): Promise<boolean> {
+  return (await whyNotFree(port, loopback)) === null;
+}
+
+/** The error that listening there gives now, or null. */
+function whyNotFree(port: number, host: string): Promise<NodeJS.ErrnoException | null> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ port, host: loopback, exclusive: true }, () => server.close(() => resolve(true)));
+    server.once('error', resolve);
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(null)));
   });
 }
 
@@ -50,13 +55,20 @@ export async function choosePort(wanted: {
   return port!;
 }
 
-/** Throws `STACK_PORT_TAKEN`, naming the owner and the variable that changes the port, unless the port is free. */
-export async function demandFree(port: number, variable: string): Promise<void> {
-  if (await isFree(port)) return;
+/**
+ * Throws `STACK_PORT_TAKEN`, naming the owner and the variable that changes the port, unless a server could listen there now
+ * (0 is any free port, so it always can). An address that nobody can listen on, like one of another machine, is not taken but
+ * also refused, with the system's words.
+ */
+export async function demandFree(port: number, variable: string, host = loopback): Promise<void> {
+  const error = port === 0 ? null : await whyNotFree(port, host);
+  if (error === null) return;
+  const place = `Port ${port} of ${host} (${variable})`;
+  if (error.code !== 'EADDRINUSE') throw new StackError('STACK_PORT_TAKEN', `${place} can't be used: ${error.message}.`);
   const owner = portOwner(port);
   throw new StackError(
     'STACK_PORT_TAKEN',
-    `Port ${port} (${variable}) is taken${owner === null ? '' : ` by process ${owner.pid} (${owner.command})`}: ` +
+    `${place} is taken${owner === null ? '' : ` by process ${owner.pid} (${owner.command})`}: ` +
       `end that process, or set ${variable} to another port.`,
   );
 }

@@ -64,13 +64,12 @@ export async function demandFree(port: number, variable: string, host = loopback
   const error = port === 0 ? null : await whyNotFree(port, host);
   if (error === null) return;
   const place = `Port ${port} of ${host} (${variable})`;
-  if (error.code !== 'EADDRINUSE') throw new StackError('STACK_PORT_TAKEN', `${place} can't be used: ${error.message}.`);
-  const owner = portOwner(port);
-  throw new StackError(
-    'STACK_PORT_TAKEN',
-    `${place} is taken${owner === null ? '' : ` by process ${owner.pid} (${owner.command})`}: ` +
-      `end that process, or set ${variable} to another port.`,
-  );
+  const taken = error.code === 'EADDRINUSE';
+  const owner = taken ? portOwner(port) : null;
+  const why = taken
+    ? `is taken${owner === null ? '' : ` by process ${owner.pid} (${owner.command})`}: end that process, or set`
+    : `can't be used (${error.message}): set`;
+  throw new StackError('STACK_PORT_TAKEN', `${place} ${why} ${variable} to another port.`);
 }
 
 /** Who listens on a TCP port of this machine; null where it cannot be found (another user's process). */

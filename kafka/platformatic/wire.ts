@@ -9,7 +9,7 @@ import { type Address, type Api, isAnswer, keyOf, type Link, openLink, parseAddr
  * versioned function for each Kafka API). Its high-level clients are not used: they retry inside, for a time that is theirs,
  * deduplicate calls and answer for a whole batch, so that neither a deadline nor "which partitions are stored" can be kept.
  *
- * Rules: every request has a hard deadline; a request that failed for any reason but a broker's answer takes its
+ * Rules: every request has a hard deadline, and so has the wait for its connection; a request that failed for any reason but a broker's answer takes its
  * connection with it; nothing here retries.
  */
 export class Wire {
@@ -41,9 +41,11 @@ export class Wire {
     args: readonly unknown[] | ((version: number) => readonly unknown[]),
     options: { deadlineMs?: number } = {},
   ): Promise<Answer> {
-    const link = target === 'any' ? await this.#anyLink(what) : await this.#linkToNode(target, what);
-    const api = link.choose(versions, what);
     const deadlineMs = options.deadlineMs ?? this.#requestTimeoutMs;
+    const link = await (target === 'any'
+      ? this.#anyLink(what, deadlineMs)
+      : this.#linkToNode(target, what, deadlineMs));
+    const api = link.choose(versions, what);
     try {
       return await within(deadlineMs, what, (settle) =>
         api(link.connection, ...([...(typeof args === 'function' ? args(api.version) : args), settle] as never[])),
@@ -137,16 +139,16 @@ export class Wire {
     return found;
   }
 
-  async #linkToNode(nodeId: number, what: string): Promise<Link> {
+  async #linkToNode(nodeId: number, what: string, deadlineMs: number): Promise<Link> {
     const address = this.#brokers.get(nodeId);
     if (!address) {
       throw new KafkaError('KAFKA_UNAVAILABLE', `${what}: broker ${nodeId} is not known`, { retryable: true });
     }
-    return this.#link(address, what);
+    return this.#linkWithin(address, what, deadlineMs);
   }
 
   /** A connection to any broker. Those that failed come last, also for wires that are made anew. */
-  async #anyLink(what: string): Promise<Link> {
+  async #anyLink(what: string, deadlineMs: number): Promise<Link> {
     const addresses = [...this.#connection.brokers.map(parseAddress), ...this.#brokers.values()];
     const seen = new Map(addresses.map((address) => [keyOf(address), address]));
     const failedMs = (address: Address) => this.#failures.get(keyOf(address)) ?? 0;
@@ -154,13 +156,27 @@ export class Wire {
     let last: unknown;
     for (const address of candidates) {
       try {
-        return await this.#link(address, what);
+        return await this.#linkWithin(address, what, deadlineMs / candidates.length);
       } catch (error) {
         last = error;
-        this.#failures.set(keyOf(address), performance.now());
       }
     }
     throw last ?? new KafkaError('KAFKA_BAD_ARGUMENT', 'no brokers are configured', { retryable: false });
+  }
+
+  /**
+   * A frozen broker still takes connections, and would then cost the whole time for connecting: who asks waits no longer than its
+   * request may take. Connecting goes on, so who asks again may find it done.
+   */
+  async #linkWithin(address: Address, what: string, deadlineMs: number): Promise<Link> {
+    try {
+      return await within(deadlineMs, `${what}: connect to ${keyOf(address)}`, (settle) => {
+        this.#link(address, what).then((link) => settle(null, link), settle);
+      });
+    } catch (error) {
+      this.#failures.set(keyOf(address), performance.now());
+      throw error;
+    }
   }
 
   #link(address: Address, what: string): Promise<Link> {

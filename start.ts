@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   process.on('SIGTERM', () => end('SIGTERM'));
   whenParentIsGone(() => end('npm is gone'));
 
-  const board = await startBoard({ env: process.env, log });
+  const board = await startBoard({ env: process.env, log, reviveServers: true });
   stops.push(() => board.stop());
   if (stopping !== undefined) return;
   say(

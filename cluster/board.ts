@@ -5,12 +5,15 @@ import { loadConfig } from '../config/load.ts';
 import { migrateAll } from '../migrations/all.ts';
 import { type RunningStack, startStack } from '../stack/stack.ts';
 import { planCluster } from './plan.ts';
+import { watchServers } from './server-watch.ts';
 import { Supervisor } from './supervisor.ts';
 
 export interface BoardOptions {
   /** The environment with the user's `HOTBOARD_*` settings. */
   env: Readonly<Record<string, string | undefined>>;
   log(from: string, text: string): void;
+  /** Servers of its own that end are started again. Default false: who breaks them in a test wants them broken. */
+  reviveServers?: boolean;
 }
 
 export interface RunningBoard {
@@ -25,12 +28,13 @@ export interface RunningBoard {
 }
 
 /** Brings up the servers, the databases and topics, and every node; resolves when all nodes are ready. */
-export async function startBoard({ env, log }: BoardOptions): Promise<RunningBoard> {
+export async function startBoard({ env, log, reviveServers = false }: BoardOptions): Promise<RunningBoard> {
   const say = (text: string) => log('hotboard', text);
   const config = loadConfig(env);
   const data = resolve(config.data);
   const nodes = planCluster(config);
   const stack = await startStack({ config, env, data, log: say });
+  const endWatch = reviveServers ? watchServers({ stack, say }) : () => {};
   try {
     const nodeEnv = {
       ...env,
@@ -60,10 +64,12 @@ export async function startBoard({ env, log }: BoardOptions): Promise<RunningBoa
         .sort(),
       async stop() {
         await supervisor.stop();
+        endWatch();
         await stack.stop();
       },
     };
   } catch (error) {
+    endWatch();
     await stack.stop();
     throw error;
   }

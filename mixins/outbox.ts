@@ -201,8 +201,14 @@ export function OutboxMixin(options: OutboxMixinOptions): Partial<ServiceSchema>
     created(this: Instance) {
       options.catalogue.prepare(options.catalogue.definitions.filter(({ source }) => source === options.source));
       this.outboxNudger = new Nudger({
-        send: (buckets) =>
-          this.broker.broadcast('outbox.nudge', { source: options.source, buckets } satisfies OutboxNudge),
+        send: (buckets) => {
+          const { broker } = this;
+          const nudge: OutboxNudge = { source: options.source, buckets };
+          // Where the transporter is away, Moleculer would only log an error for each node; relays look by themselves, too.
+          return broker.transit?.connected === false
+            ? broker.broadcastLocal('outbox.nudge', nudge)
+            : broker.broadcast('outbox.nudge', nudge);
+        },
       });
       this.databaseChecks = [
         ...(this.databaseChecks ?? []),

@@ -5,7 +5,7 @@ export interface NudgerOptions {
   schedule?(task: () => void, delayMs: number): () => void;
   /** At most one nudge in this time. Default 2. */
   intervalMs?: number;
-  /** A nudge that is not answered holds up the next one for so long. Default 1,000. */
+  /** A nudge that is refused, or not answered, holds up the next one for so long. Default 1,000. */
   patienceMs?: number;
 }
 
@@ -59,9 +59,9 @@ export class Nudger {
       this.#callOff = this.#schedule(next, this.#options.intervalMs ?? 2);
     };
     try {
-      Promise.resolve(this.#options.send(buckets)).then(answered, answered);
+      Promise.resolve(this.#options.send(buckets)).then(answered, () => {});
     } catch {
-      answered();
+      // As one that is not answered.
     }
   }
 }

@@ -62,7 +62,7 @@ describe('Nudger', () => {
     expect(sent).toEqual([[0], [0, 1, 2, 3, 4, 5, 6, 7]]);
   });
 
-  it('does not mind a refusal, and goes on after it', async () => {
+  it('does not mind a refusal, and tries again a second later: each one is an error in the log', async () => {
     const refuse = [
       () => Promise.reject(new Error('no transporter')),
       () => {
@@ -70,11 +70,12 @@ describe('Nudger', () => {
       },
     ];
     for (const send of refuse) {
-      const { nudger, sent, answered, fire } = setUp(send);
+      const { nudger, sent, answered, pending, fire } = setUp(send);
       expect(() => nudger.nudge([1])).not.toThrow();
       await answered();
-      fire();
       nudger.nudge([2]);
+      expect({ sent, pending: pending() }).toEqual({ sent: [[1]], pending: [1000] });
+      fire();
       expect(sent).toEqual([[1], [2]]);
     }
   });

@@ -28,13 +28,18 @@ export interface RunningStack {
   reused: boolean;
   /** Throws a TypeError for a name that the stack does not have. */
   server(name: ServerName): RunningServer;
+  /**
+   * Calls back when a server's process has ended, by whomever: `how` is its signal or `code N`. Only of servers that this process
+   * started and that are processes. Answers the end of listening.
+   */
+  onServerEnd(listener: (name: ServerName, how: string) => void): () => void;
   /** Ends what this call of `startStack` started. */
   stop(): Promise<void>;
 }
 
 /** A stack of endpoints that somebody else runs. */
 export function externalStack(servers: StateServer[], environment: StackEnvironment): RunningStack {
-  return stackOf(servers.map(fixedServer), environment, true, async () => {});
+  return stackOf(servers.map(fixedServer), environment, { reused: true });
 }
 
 /** A stack that another process started on the same data folder. */
@@ -48,8 +53,7 @@ export function reusedStack(servers: StateServer[], environment: StackEnvironmen
       },
     })),
     environment,
-    true,
-    async () => {},
+    { reused: true },
   );
 }
 
@@ -75,11 +79,17 @@ export function ownStack(own: OwnStack): RunningStack {
     if (prepared !== undefined) return ownServer(server, prepared, processes, own.keeper);
     return server.provider === 'docker' ? containerServer(server, own.compose!) : fixedServer(server);
   });
-  return stackOf(servers, own.environment, false, async () => {
-    if (own.detached) return;
-    if (!own.keeper.gone) await own.keeper.end(own.hard).catch(() => {});
-    // Whatever became of the keeper, nothing stays.
-    await Promise.all([...processes.values()].map((process) => process && endProcess(process, own.hard ? 0 : 20_000)));
+  return stackOf(servers, own.environment, {
+    reused: false,
+    onServerEnd: (listener) => own.keeper.onServerExit(listener),
+    async stop() {
+      if (own.detached) return;
+      if (!own.keeper.gone) await own.keeper.end(own.hard).catch(() => {});
+      // Whatever became of the keeper, nothing stays.
+      await Promise.all(
+        [...processes.values()].map((process) => process && endProcess(process, own.hard ? 0 : 20_000)),
+      );
+    },
   });
 }
 
@@ -175,19 +185,19 @@ function fixedServer(server: StateServer): RunningServer {
 function stackOf(
   servers: RunningServer[],
   environment: StackEnvironment,
-  reused: boolean,
-  stop: () => Promise<void>,
+  rest: Pick<RunningStack, 'reused'> & Partial<Pick<RunningStack, 'onServerEnd' | 'stop'>>,
 ): RunningStack {
   return {
     servers,
     environment,
-    reused,
     server(name) {
       const found = servers.find((server) => server.name === name);
       if (found === undefined)
         throw new TypeError(`the stack has no ${name}, but ${servers.map((s) => s.name).join(', ')}`);
       return found;
     },
-    stop,
+    onServerEnd: () => () => {},
+    stop: async () => {},
+    ...rest,
   };
 }

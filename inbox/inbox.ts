@@ -14,7 +14,7 @@ import { Purger } from './retention/purger.ts';
 import { InboxConfigError, usualRetention } from './retention/settings.ts';
 import { type InboxStatus, statusOf } from './status.ts';
 import type { Position } from './store/store.ts';
-import { createWorker, type WorkerOptions } from './worker.ts';
+import { createWorker, inWords, type WorkerOptions } from './worker.ts';
 
 export type { InboxOptions } from './options.ts';
 
@@ -266,7 +266,7 @@ export function createInbox(options: InboxOptions): Inbox {
         return await work();
       } catch (error) {
         if (signal.aborted) throw error;
-        if (failures <= 3 || failures % 10 === 0) logger.warn(`inbox: ${what} failed (${failures}):`, error);
+        if (failures <= 3 || failures % 10 === 0) logger.warn(`inbox: ${what} failed (${failures}): ${inWords(error)}`);
         await pause(clock, backoffMs(failures, 50, 3000, random), signal);
       }
     }

@@ -176,6 +176,7 @@ export function createWorker(options: WorkerOptions): BatchWorker {
     const where = first ? ` from ${first.topic}/${first.partition}/${first.offset}` : '';
     const what = `inbox: ${items.length} messages${where} failed (${reason}, ${failures})`;
     if (reason === 'conflict') logger.info(`${what}: ${inWords(error)}`);
+    else if (reason === 'away') logger.warn(`${what}: ${inWords(error)}`);
     else logger.warn(`${what}:`, error instanceof HandlerError ? error.thrown : error);
   }
 }

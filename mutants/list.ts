@@ -48,8 +48,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'skip past a failed send: later events of the key go on',
     file: bucketLoop,
-    find: 'for (const failure of settled.failures) this.#hold(failure);',
+    find: 'for (const failure of settled.failures) this.#hold(failure, batch, settled.acknowledged);',
     replace: '',
+  },
+  {
+    name: 'a refusal behind an unsent event of the key counts as an attempt',
+    file: bucketLoop,
+    tests: ['relay/blocked/blocked'],
+    find: 'if (isBehindUnsent(first, batch, acknowledged)) {',
+    replace: 'if (false) {',
   },
   {
     name: 'an in-flight id is dropped before its delete is seen',

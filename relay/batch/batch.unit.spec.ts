@@ -114,6 +114,15 @@ describe('packing a batch', () => {
     expect(ids(packed.send)).toEqual([2]);
     expect(packed.bad).toMatchObject([{ row: row(1, 'a'), code: 'EVENT_UNROUTABLE', message: 'no topic' }]);
   });
+
+  it('blames no row of a key behind an unsent one: it waits for its turn, with all after it', () => {
+    const rows = [row(1, 'a'), row(2, 'a'), row(3, 'a'), row(4, 'b'), row(5, 'b'), row(6, 'c')];
+    const there = [event(1, 'a'), event(3, 'a'), event(4, 'b'), event(5, 'b'), event(6, 'c')];
+    const refused = (id: string) => id === '5' || id === '6';
+    const packed = pack(rows, there, route, () => false, refused);
+    expect(ids(packed.send)).toEqual([1, 4, 6]);
+    expect(packed.bad).toEqual([]);
+  });
 });
 
 describe('settling a batch', () => {

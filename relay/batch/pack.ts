@@ -28,22 +28,32 @@ export function keyCause(keyHash: string): string {
 
 /**
  * Brings the fetched events into the order of their rows and leaves out what can't go now. Once a key's event is left out,
- * its later ones are as well.
+ * its later ones are as well. A row that can't be sent, or that the broker has refused (`wasRefused`), waits until all before
+ * it of its key are acknowledged: only the first unsent event of a key can hold it up.
  */
 export function pack(
   rows: readonly PendingRow[],
   events: readonly StoredEvent[],
   route: (event: StoredEvent) => { topic: string; partition: number },
   isWaiting: (cause: string) => boolean,
+  wasRefused: (id: string) => boolean = () => false,
 ): Packed {
   const byId = new Map(events.map((event) => [event.id, event]));
   const closedKeys = new Set<string>();
+  const begunKeys = new Set<string>();
   const packed: Packed = { send: [], waiting: [], bad: [] };
+  const leaveOut = (row: PendingRow, event: StoredEvent | null, code: string, message: string) => {
+    if (!begunKeys.has(row.keyHash)) packed.bad.push({ row, event, code, message });
+    closedKeys.add(row.keyHash);
+  };
   for (const row of rows) {
     if (closedKeys.has(row.keyHash)) continue;
     const event = byId.get(row.id);
     if (!event) {
-      packed.bad.push({ row, event: null, code: 'EVENT_MISSING', message: `no event of ${row.day} in the outbox` });
+      leaveOut(row, null, 'EVENT_MISSING', `no event of ${row.day} in the outbox`);
+      continue;
+    }
+    if (begunKeys.has(row.keyHash) && wasRefused(row.id)) {
       closedKeys.add(row.keyHash);
       continue;
     }
@@ -51,8 +61,7 @@ export function pack(
     try {
       place = route(event);
     } catch (error) {
-      packed.bad.push({ row, event, code: 'EVENT_UNROUTABLE', message: (error as Error).message });
-      closedKeys.add(row.keyHash);
+      leaveOut(row, event, 'EVENT_UNROUTABLE', (error as Error).message);
       continue;
     }
     const { topic, partition } = place;
@@ -61,6 +70,7 @@ export function pack(
       packed.waiting.push({ keyHash: row.keyHash, cause });
       closedKeys.add(row.keyHash);
     } else {
+      begunKeys.add(row.keyHash);
       packed.send.push({ row, event, topic, partition });
     }
   }

@@ -68,6 +68,12 @@ export function settleAsFailed(sent: readonly Routed[], error: KafkaError): Sett
   });
 }
 
+/** Is an event without an acknowledgement before this one, of the same key in the same batch? */
+export function isBehindUnsent(routed: Routed, batch: readonly Routed[], acknowledged: readonly Routed[]): boolean {
+  const isEarlier = ({ row }: Routed) => row.keyHash === routed.row.keyHash;
+  return batch.slice(0, batch.indexOf(routed)).some((one) => isEarlier(one) && !acknowledged.includes(one));
+}
+
 export function failureOf(cause: string, error: KafkaError, refused: boolean, routed: readonly Routed[]): Failure {
   return {
     cause,

@@ -136,6 +136,39 @@ describe('a key whose event is refused', () => {
     expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4, 5]);
   });
 
+  it.each(['at-least-once', 'exactly-once'] as const)(
+    'is held up by its first unsent event only: what was refused behind that counts no attempt (%s)',
+    async (delivery) => {
+      refuse((version) => version === 4 || version === 6);
+      database.insert(bad, 8);
+      for (const key of others) database.insert(key, 8);
+      const relay = await started('a', { delivery, maxAttempts: 1 });
+      expect(await clock.until(() => blocked()?.key.state === 'dead', 5_000)).toBeLessThan(500);
+      expect(blocked()!.key).toMatchObject({ rowId: '4', attempts: 1 });
+      expect(kafka.versionsOf(bad)).toEqual([1, 2, 3]);
+      await clock.until(() => database.blocked.rowsOf(String(bad), 'dead') === 5, 5_000);
+      expect(sentOf(others)).toBe(32);
+      refuse((version) => version === 6);
+      database.blocked.request({ keyHash: String(bad), action: 'retry', rowId: '4', reason: 'why' });
+      relay.nudge('like', [bad]);
+      await clock.until(() => blocked()?.key.rowId === '6', 5_000);
+      expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4, 5]);
+    },
+  );
+
+  it('is not held up by an event that is missing while an earlier one is unsent', async () => {
+    database.insert(bad, 3);
+    database.events.delete('2');
+    kafka.away = true;
+    await started('a', { maxAttempts: 1 });
+    await clock.advance(3_000);
+    expect(blocked()).toBeUndefined();
+    kafka.away = false;
+    await clock.until(() => blocked()?.key.state === 'dead', 15_000);
+    expect(kafka.versionsOf(bad)).toEqual([1]);
+    expect(blocked()!.key).toMatchObject({ rowId: '2', errorCode: 'EVENT_MISSING' });
+  });
+
   it('counts several refused events of one batch as one attempt, waits longer each time, and is dead at the limit', async () => {
     refuse();
     database.insert(bad, 20);

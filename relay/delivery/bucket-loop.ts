@@ -2,19 +2,19 @@ import { choose, expectsFew, fewRows, headLimit } from '../batch/choose.ts';
 import { backoffMs, Holds } from '../batch/holds.ts';
 import { InFlight } from '../batch/in-flight.ts';
 import { pack, partitionCause, type Routed } from '../batch/pack.ts';
-import type { Failure } from '../batch/settle.ts';
+import { type Failure, isBehindUnsent } from '../batch/settle.ts';
 import { nextBatchRows } from '../batch/size.ts';
 import { BlockedKeys } from '../blocked/keys.ts';
 import { pause, Wake } from '../clock.ts';
 import type { Term } from '../lease/types.ts';
 import type { PendingRow } from '../sources/store.ts';
 import type { BucketLoopOptions, BucketLoopStatus, BucketState } from './bucket-options.ts';
+import { LoopReport } from './loop-report.ts';
 
 export type { BucketLoopOptions, BucketLoopSettings, BucketState } from './bucket-options.ts';
 
 /** How often a loop whose lease is in doubt looks at its belief again; costs no statement. */
 const doubtPauseMs = 25;
-const sampledEvents = 16;
 /** How long a blocked key waits whose first row was sent and is being deleted. */
 const deletePauseMs = 50;
 /** Keys that a read of the head leaves out by itself at most; what is more is left out in memory. */
@@ -30,8 +30,10 @@ export class BucketLoop {
   readonly #inFlight = new InFlight();
   readonly #holds = new Holds();
   readonly #blocked: BlockedKeys;
+  /** Rows that were refused while earlier ones of their keys were unsent. */
+  readonly #refusedBehind = new Set<string>();
   readonly #wake = new Wake();
-  readonly #labels: { source: string };
+  readonly #report: LoopReport;
   #state: BucketState = 'sending';
   #stopping = false;
   #abandoned = false;
@@ -45,11 +47,10 @@ export class BucketLoop {
   /** All rows that the last read showed are sent. */
   #sawAll = false;
   #errorsInARow = 0;
-  #lastError: { message: string; code: string; atMs: number } | null = null;
 
   constructor(options: BucketLoopOptions) {
     this.#options = options;
-    this.#labels = { source: options.source };
+    this.#report = new LoopReport({ ...options, bucket: options.term.bucket });
     const { me, term, settings } = options;
     const fence = { bucket: term.bucket, owner: me, epoch: term.epoch };
     this.#blocked = new BlockedKeys({ ...options, fence, settings: settings.blocked });
@@ -61,7 +62,7 @@ export class BucketLoop {
 
   get status(): BucketLoopStatus {
     const blockedKeys = this.#blocked.list();
-    return { state: this.#state, heldKeys: this.#holds.keys, blockedKeys, lastError: this.#lastError };
+    return { state: this.#state, heldKeys: this.#holds.keys, blockedKeys, lastError: this.#report.lastError };
   }
 
   start(): void {
@@ -135,7 +136,7 @@ export class BucketLoop {
       throw error;
     });
     this.#begun = !settled.beginAgain;
-    for (const failure of settled.failures) this.#hold(failure);
+    for (const failure of settled.failures) this.#hold(failure, batch, settled.acknowledged);
     this.#inFlight.remove(settled.again.map(({ row }) => row.id));
     // Nothing else was there: the next look is for a nudge or the poller to ask for.
     this.#sawAll = this.#headWasWhole && settled.acknowledged.length === batch.length;
@@ -143,18 +144,18 @@ export class BucketLoop {
   }
 
   async #begin(): Promise<void> {
-    const { term, delivery, store, source, log, metrics } = this.#options;
+    const { term, delivery, store, source, log } = this.#options;
     await this.#deleting;
     const { alreadySent } = await delivery.begin(term);
     const part = { bucket: term.bucket, ids: alreadySent };
     const deleted = alreadySent.length > 0 ? await store.delete([part]) : 0;
     if (deleted > 0) log.info(`${source}.${term.bucket}: ${deleted} unsent rows were in the topic already.`);
-    metrics.add('deleted', this.#labels, deleted);
+    this.#report.deleted(deleted);
     this.#begun = true;
   }
 
   async #nextBatch(): Promise<Routed[] | 'read more'> {
-    const { store, term, settings, clock, route, metrics, together } = this.#options;
+    const { store, term, settings, clock, route, together } = this.#options;
     const tries = await this.#tries();
     const leftOut = Math.max(this.#leftOut, this.#inFlight.size);
     const without = [...this.#blocked.excluded(), ...this.#holds.heldKeys(clock.monotonicMs(), maxKeysLeftOut)];
@@ -179,13 +180,14 @@ export class BucketLoop {
     }
     this.#leftOut = chosen.length === 0 ? head.length : head.indexOf(chosen.at(-1)!) + 1 - chosen.length;
     const events = first ? first.flatMap(({ event }) => event ?? []) : await store.fetch(rows);
-    const packed = pack(rows, events, route, (cause) => this.#holds.isWaiting(cause, nowMs));
+    const isWaiting = (cause: string) => this.#holds.isWaiting(cause, nowMs);
+    const packed = pack(rows, events, route, isWaiting, (id) => this.#refusedBehind.has(id));
+    if (packed.send.length < rows.length) this.#headWasWhole = false;
     for (const { cause, keyHash } of packed.waiting) this.#holds.join(cause, keyHash);
     for (const { row, event, ...what } of packed.bad) {
       const { aggregateId = '', eventType = null } = event ?? {};
       this.#blocked.fail({ keyHash: row.keyHash, rowId: row.id, aggregateId, eventType, ...what });
-      metrics.add('publishFailures', { ...this.#labels, reason: what.code }, 1);
-      this.#lastError = { ...what, atMs: clock.wallMs() };
+      this.#report.notPublished(what, 1);
     }
     if (packed.send.length === 0) return 'read more';
     this.#lastBatch = {
@@ -204,15 +206,14 @@ export class BucketLoop {
   }
 
   async #acknowledged(acknowledged: readonly Routed[]): Promise<void> {
-    const { metrics, onActivity } = this.#options;
-    for (const { topic, partition, row } of this.#holds.keys + this.#blocked.size > 0 ? acknowledged : []) {
+    const waits = this.#holds.keys + this.#blocked.size + this.#refusedBehind.size > 0;
+    for (const { topic, partition, row } of waits ? acknowledged : []) {
       this.#holds.succeed(partitionCause(topic, partition));
       this.#blocked.succeeded(row.keyHash);
+      this.#refusedBehind.delete(row.id);
     }
-    metrics.add('published', this.#labels, acknowledged.length);
-    metrics.observe('batchSize', this.#labels, acknowledged.length);
-    this.#sampleLatency(acknowledged);
-    onActivity();
+    this.#report.acknowledged(acknowledged);
+    this.#options.onActivity();
     // At most one delete at a time, so that what may be sent twice after a crash is two batches at most.
     await this.#deleting;
     this.#deleting = this.#delete(acknowledged.map(({ row }) => row.id));
@@ -220,69 +221,52 @@ export class BucketLoop {
 
   /** Goes on until it is done: what was acknowledged must not be sent again. Never rejects. */
   async #delete(ids: readonly string[]): Promise<void> {
-    const { store, together, term, clock, metrics, settings } = this.#options;
+    const { store, together, term, clock, settings } = this.#options;
     const rows = { bucket: term.bucket, ids };
     this.#unconfirmed = ids;
     for (let attempt = 1; !this.#abandoned; attempt++) {
       try {
-        if (ids.length > fewRows) metrics.add('deleted', this.#labels, await store.delete([rows]));
+        if (ids.length > fewRows) this.#report.deleted(await store.delete([rows]));
         else await together.delete.ask(rows);
         this.#inFlight.deleted(ids);
         this.#unconfirmed = [];
         return;
       } catch (error) {
-        this.#note(error, 'deleting sent rows', attempt);
+        this.#report.failed(error, 'deleting sent rows', attempt);
         await pause(clock, backoffMs(attempt, settings.retry));
       }
     }
   }
 
-  #hold(failure: Failure): void {
-    const { settings, clock, metrics, log, source, term } = this.#options;
-    const { error } = failure;
-    this.#inFlight.remove(failure.ids);
-    metrics.add('publishFailures', { ...this.#labels, reason: error.code }, failure.ids.length);
-    this.#lastError = { message: error.message, code: error.code, atMs: clock.wallMs() };
-    if (failure.refused) {
-      const { row, event } = failure.first;
-      const { keyHash, id: rowId } = row;
-      this.#blocked.fail({ ...event, keyHash, rowId, code: error.code, message: error.message });
+  #hold(failure: Failure, batch: readonly Routed[], acknowledged: readonly Routed[]): void {
+    const { settings, clock } = this.#options;
+    const { error, ids, first } = failure;
+    this.#inFlight.remove(ids);
+    if (!failure.refused) {
+      const pauseMs = this.#holds.fail(failure.cause, failure.keyHashes, clock.monotonicMs(), settings.retry);
+      this.#report.notAcknowledged(failure, pauseMs);
       return;
     }
-    const pauseMs = this.#holds.fail(failure.cause, failure.keyHashes, clock.monotonicMs(), settings.retry);
-    log.warn(
-      `${source}.${term.bucket}: ${failure.ids.length} events not acknowledged (${failure.cause}): ${error.code} ${error.message}; next try in ${Math.round(pauseMs)} ms.`,
-    );
+    this.#report.notPublished(error, ids.length);
+    if (isBehindUnsent(first, batch, acknowledged)) {
+      // The earlier ones go first, without these: whether they hold up the key is seen when it is their turn.
+      for (const id of ids) this.#refusedBehind.add(id);
+      return;
+    }
+    for (const id of ids) this.#refusedBehind.delete(id);
+    const { keyHash, id: rowId } = first.row;
+    this.#blocked.fail({ ...first.event, keyHash, rowId, code: error.code, message: error.message });
   }
 
   async #failed(error: unknown): Promise<void> {
     const { clock, settings } = this.#options;
     this.#errorsInARow++;
     this.#state = 'waiting to retry';
-    this.#note(error, 'forwarding', this.#errorsInARow);
+    this.#report.failed(error, 'forwarding', this.#errorsInARow);
     const untilMs = clock.monotonicMs() + backoffMs(this.#errorsInARow, settings.retry);
     // Nudges do not shorten it: a database that is away gets no storm of tries.
     while (!this.#stopping && clock.monotonicMs() < untilMs) {
       await this.#wake.wait(clock, untilMs - clock.monotonicMs());
-    }
-  }
-
-  #note(error: unknown, doing: string, attempt: number): void {
-    const { log, source, term, metrics, clock } = this.#options;
-    const code = (error as { code?: string } | null)?.code ?? 'UNEXPECTED';
-    const message = error instanceof Error ? error.message : String(error);
-    metrics.add('errors', { ...this.#labels, reason: code }, 1);
-    this.#lastError = { message, code, atMs: clock.wallMs() };
-    // The first of a row of failures is news, the others are not.
-    log[attempt === 1 ? 'warn' : 'debug'](`${source}.${term.bucket}: ${doing} (try ${attempt}): ${code} ${message}`);
-  }
-
-  #sampleLatency(acknowledged: readonly Routed[]): void {
-    const { metrics, clock, databaseOffsetMs } = this.#options;
-    const nowMs = clock.wallMs() + databaseOffsetMs();
-    const step = Math.max(1, Math.floor(acknowledged.length / sampledEvents));
-    for (let index = 0; index < acknowledged.length; index += step) {
-      metrics.observe('commitToAck', this.#labels, Math.max(0, nowMs - acknowledged[index]!.event.createdAt.getTime()));
     }
   }
 }

@@ -26,10 +26,15 @@ export class Isolation {
     if (refused) return [refused];
     if (this.#mostPartitions === Number.POSITIVE_INFINITY && batch.length <= this.#mostEvents) return batch;
     const taken = new Set<string>();
+    const leftKeys = new Set<string>();
     const chosen: Routed[] = [];
     for (const routed of batch) {
       const partition = partitionCause(routed.topic, routed.partition);
-      if (!taken.has(partition) && taken.size >= this.#mostPartitions) continue;
+      if (leftKeys.has(routed.row.keyHash)) continue;
+      if (!taken.has(partition) && taken.size >= this.#mostPartitions) {
+        leftKeys.add(routed.row.keyHash);
+        continue;
+      }
       if (chosen.length >= this.#mostEvents) break;
       taken.add(partition);
       chosen.push(routed);

@@ -1,6 +1,4 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { databaseUrl } from '../config/database-url.ts';
 import { type Config, loadConfig, required } from '../config/load.ts';
@@ -12,10 +10,10 @@ import { openRedis, readyWithin } from '../services/hot-article/redis.ts';
 import { scoringOf } from '../services/hot-article/scoring-of.ts';
 import { openDatabase } from '../services/hot-article/sql.ts';
 import { storeKeys } from '../services/hot-article/store-keys.ts';
-import { startStack } from '../stack/stack.ts';
 import { type Bench, type BenchResult, percentile } from './bench.ts';
 import { fillArticles } from './hot/articles.ts';
 import { type Load, load } from './hot/load.ts';
+import { onOwnServers, optionsOf } from './servers.ts';
 
 const connections = 100;
 const warmUpS = 4;
@@ -28,35 +26,22 @@ const fixedPerS = 4000;
 const bench: Bench = {
   title: 'The hot list: reads at the gateway of one edge, 100 connections; rebuild of a day',
   async run(options) {
-    const given = Object.fromEntries(options.map((option) => option.replace(/^--/, '').split('=')));
-    const folder = mkdtempSync(join(tmpdir(), 'hotboard-bench-'));
-    const { HOTBOARD_MYSQL_URL, HOTBOARD_REDIS_URL, HOTBOARD_KAFKA_BROKERS, ...env } = process.env;
-    const stack = await startStack({
-      config: loadConfig(env),
-      env,
-      data: join(folder, 'data'),
-      keepData: false,
-      startedBy: 'bench hot',
-      log: (line) => console.error(`stack: ${line}`),
-    });
-    const settings = {
-      ...env,
-      ...stack.environment,
-      HOTBOARD_JWT_SECRET: 'a secret of the bench, long enough for HS256',
-      HOTBOARD_HTTP_PORT: '0',
-      HOTBOARD_OPS_PORT: '0',
-      HOTBOARD_LOG_LEVEL: 'warn',
-    };
-    try {
-      return await measure(settings, {
+    const given = optionsOf(options);
+    return onOwnServers('hot', ({ environment }, env) => {
+      const settings = {
+        ...env,
+        ...environment,
+        HOTBOARD_JWT_SECRET: 'a secret of the bench, long enough for HS256',
+        HOTBOARD_HTTP_PORT: '0',
+        HOTBOARD_OPS_PORT: '0',
+        HOTBOARD_LOG_LEVEL: 'warn',
+      };
+      return measure(settings, {
         articles: Number(given.articles ?? 100_000),
         seconds: Number(given.seconds ?? 8),
         profileFolder: given.profile,
       });
-    } finally {
-      await stack.stop();
-      rmSync(folder, { recursive: true, force: true });
-    }
+    });
   },
 };
 

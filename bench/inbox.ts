@@ -1,13 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import mysql from 'mysql2/promise';
-import { loadConfig } from '../config/load.ts';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
-import { startStack } from '../stack/stack.ts';
 import { type Bench, type BenchResult, figureTable } from './bench.ts';
-import { type InboxRun, runInboxProcess } from './inbox/inbox-child.ts';
+import { type InboxClient, type InboxRun, runInboxProcess } from './inbox/inbox-child.ts';
 import { bareInserts, consumerDatabase, partitions, publishEvents } from './inbox/rows.ts';
+import { onOwnServers, optionsOf } from './servers.ts';
 
 const manyKeys = 5_000;
 const concurrency = 4;
@@ -16,9 +12,11 @@ interface Extent {
   events: number;
   rounds: number;
   filled: number;
-  only: string | undefined;
+  only: readonly string[] | undefined;
   profileFolder: string | undefined;
-  client: 'kafkajs' | 'platformatic';
+  client: InboxClient;
+  /** Clients that do the first part, too. */
+  others: readonly InboxClient[];
 }
 
 interface Context {
@@ -30,51 +28,41 @@ interface Context {
 /**
  * One inbox process on servers of its own, with real board events and a projection written by a batch handler. Options:
  * `--events=120000`, `--rounds=3`, `--filled=1000000` (ids that are there already in the second part),
- * `--only=keys|filled|hot|limit`, `--client=kafkajs|platformatic`, `--profile=FOLDER` (CPU profiles of the inbox processes).
+ * `--only=keys,filled,hot,limit`, `--client=platformatic,kafkajs` (the first does every part, the others the first part),
+ * `--profile=FOLDER` (CPU profiles of the inbox processes).
  */
 const bench: Bench = {
   title: `The inbox, state mode: board events over ${manyKeys} keys, ${partitions} partitions, batches of at most 1,000, durable commits, one process`,
   async run(options) {
-    const given = Object.fromEntries(options.map((option) => option.replace(/^--/, '').split('=')));
-    const folder = mkdtempSync(join(tmpdir(), 'hotboard-bench-'));
-    const { HOTBOARD_MYSQL_URL, HOTBOARD_REDIS_URL, HOTBOARD_KAFKA_BROKERS, ...rest } = process.env;
-    const { HOTBOARD_MYSQL_PORT, HOTBOARD_REDIS_PORT, HOTBOARD_KAFKA_PORT, ...env } = rest;
-    const stack = await startStack({
-      config: loadConfig(env),
-      env,
-      data: join(folder, 'data'),
-      keepData: false,
-      startedBy: 'bench inbox',
-      log: (line) => console.error(`stack: ${line}`),
-    });
-    try {
-      return await measure({
-        mysqlUrl: stack.environment.HOTBOARD_MYSQL_URL,
-        brokers: stack.environment.HOTBOARD_KAFKA_BROKERS.split(','),
+    const given = optionsOf(options);
+    const clients = (given.client ?? 'platformatic,kafkajs').split(',') as InboxClient[];
+    return onOwnServers('inbox', ({ environment }) =>
+      measure({
+        mysqlUrl: environment.HOTBOARD_MYSQL_URL,
+        brokers: environment.HOTBOARD_KAFKA_BROKERS.split(','),
         extent: {
           events: Number(given.events ?? 120_000),
           rounds: Number(given.rounds ?? 3),
           filled: Number(given.filled ?? 1_000_000),
-          only: given.only,
+          only: given.only?.split(','),
           profileFolder: given.profile,
-          client: given.client === 'platformatic' ? 'platformatic' : 'kafkajs',
+          client: clients[0]!,
+          others: clients.slice(1),
         },
-      });
-    } finally {
-      await stack.stop();
-      rmSync(folder, { recursive: true, force: true });
-    }
+      }),
+    );
   },
 };
 
 export default bench;
 
 async function measure(context: Context): Promise<BenchResult> {
-  const { events, rounds, filled, only } = context.extent;
-  const wanted = (part: string) => only === undefined || only === part;
+  const { events, rounds, filled, only, client, others } = context.extent;
+  const wanted = (part: string) => only?.includes(part) ?? true;
   const topics = { many: 'bench.many', one: 'bench.one' };
   await fillTopics(context, topics);
   const runs = { keys: [] as InboxRun[], filled: [] as InboxRun[], hot: [] as InboxRun[] };
+  const besides = new Map(others.map((other) => [other, [] as InboxRun[]]));
   const limits = { keys: [] as number[], hot: [] as number[] };
   // Parts take turns, so that a slow minute of the machine is in all of them.
   for (let round = 1; round <= rounds; round++) {
@@ -82,11 +70,12 @@ async function measure(context: Context): Promise<BenchResult> {
       limits.keys.push(await bare(context, manyKeys, concurrency));
       limits.hot.push(await bare(context, 1, 1));
     }
-    if (wanted('keys')) runs.keys.push(await drain(context, topics.many, 0));
-    if (wanted('filled')) runs.filled.push(await drain(context, topics.many, filled));
-    if (wanted('hot')) runs.hot.push(await drain(context, topics.one, 0));
+    if (wanted('keys')) runs.keys.push(await drain(context, topics.many, 0, client));
+    for (const [other, each] of besides) if (wanted('keys')) each.push(await drain(context, topics.many, 0, other));
+    if (wanted('filled')) runs.filled.push(await drain(context, topics.many, filled, client));
+    if (wanted('hot')) runs.hot.push(await drain(context, topics.one, 0, client));
   }
-  const rate = (each: readonly InboxRun[]) => middle(each.map(({ tookMs }) => events / (tookMs / 1000)));
+  const rate = (each: readonly InboxRun[]) => perS(each, events);
   const all = [...runs.keys, ...runs.filled, ...runs.hot];
   const figures = withoutNaN({
     events,
@@ -97,10 +86,24 @@ async function measure(context: Context): Promise<BenchResult> {
     hotKeyPerS: rate(runs.hot),
     limitPerS: middle(limits.keys),
     limitHotKeyPerS: middle(limits.hot),
-    cpuUsPerEvent: middle(runs.keys.map(({ cpuMs }) => (cpuMs * 1000) / events)),
-    maxRssMb: Math.round(Math.max(...all.map(({ maxRssMb }) => maxRssMb))),
+    cpuUsPerEvent: cpuUsPerEvent(runs.keys, events),
+    maxRssMb: maxRssMb(all),
+    ...Object.fromEntries([...besides].flatMap(([other, each]) => beside(other, each, events))),
   });
-  return { rows: table(figures), figures, notes: [notesOf(runs, events)] };
+  return { rows: table(figures), figures, notes: [notesOf({ ...runs, ...Object.fromEntries(besides) }, events)] };
+}
+
+const perS = (runs: readonly InboxRun[], events: number) => middle(runs.map(({ tookMs }) => events / (tookMs / 1000)));
+const cpuUsPerEvent = (runs: readonly InboxRun[], events: number) =>
+  middle(runs.map(({ cpuMs }) => (cpuMs * 1000) / events));
+const maxRssMb = (runs: readonly InboxRun[]) => Math.round(Math.max(...runs.map((run) => run.maxRssMb)));
+
+function beside(client: InboxClient, runs: readonly InboxRun[], events: number): [string, number][] {
+  return [
+    [`${client}PerS`, perS(runs, events)],
+    [`${client}CpuUsPerEvent`, cpuUsPerEvent(runs, events)],
+    [`${client}MaxRssMb`, maxRssMb(runs)],
+  ];
 }
 
 async function fillTopics({ brokers, extent }: Context, { many, one }: { many: string; one: string }): Promise<void> {
@@ -118,21 +121,26 @@ let databases = 0;
 async function bare({ mysqlUrl, extent }: Context, keys: number, connections: number): Promise<number> {
   const name = `bench_${++databases}`;
   const url = await consumerDatabase(mysqlUrl, name, 0);
-  const perS = await bareInserts(url, extent.events, keys, connections);
+  const eventsPerS = await bareInserts(url, extent.events, keys, connections);
   await dropDatabase(mysqlUrl, name);
-  console.error(`${name}: bare rows of ${keys} keys, ${Math.round(perS)} events/s`);
-  return perS;
+  console.error(`${name}: bare rows of ${keys} keys: ${Math.round(eventsPerS)} events/s`);
+  return eventsPerS;
 }
 
-async function drain({ mysqlUrl, brokers, extent }: Context, topic: string, filled: number): Promise<InboxRun> {
+async function drain(
+  { mysqlUrl, brokers, extent }: Context,
+  topic: string,
+  filled: number,
+  client: InboxClient,
+): Promise<InboxRun> {
   const name = `bench_${++databases}`;
   const url = await consumerDatabase(mysqlUrl, name, filled);
-  const settings = { url, brokers, topic, doneAfter: extent.events, concurrency, client: extent.client };
+  const settings = { url, brokers, topic, doneAfter: extent.events, concurrency, client };
   const run = await runInboxProcess(settings, extent.profileFolder);
   await check(url, extent.events + filled);
   await dropDatabase(mysqlUrl, name);
-  const perS = Math.round(extent.events / (run.tookMs / 1000));
-  console.error(`${name}: ${topic} into ${filled} ids, ${perS} events/s, ${Math.round(run.maxRssMb)} MB`);
+  const figures = `${perS([run], extent.events)} events/s, ${cpuUsPerEvent([run], extent.events)} us/event, ${maxRssMb([run])} MB`;
+  console.error(`${name}: ${client}, ${topic} into ${filled} ids: ${figures}`);
   return run;
 }
 
@@ -174,6 +182,11 @@ function table(figures: Record<string, number>): BenchResult['rows'] {
     ['the same rows of 1 key, bare', 'limitHotKeyPerS', 'events/s', 'the limit'],
     ['CPU of the process', 'cpuUsPerEvent', 'us/event', ''],
     ['memory of the process (max RSS)', 'maxRssMb', 'MB', '<= 250'],
+    ...(['kafkajs', 'platformatic'] as const).flatMap((client): typeof lines => [
+      [`${client} beside it, 5,000 keys`, `${client}PerS`, 'events/s', ''],
+      ['  CPU of the process', `${client}CpuUsPerEvent`, 'us/event', ''],
+      ['  memory of the process (max RSS)', `${client}MaxRssMb`, 'MB', ''],
+    ]),
   ];
   return figureTable(lines, figures);
 }

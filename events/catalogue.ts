@@ -27,24 +27,27 @@ export function createCatalogue(definitions: readonly EventDefinition[]): Catalo
   const known = new Set<EventDefinition>();
   // compiled when first needed: a relay, or a projector of one topic, never looks into most payloads
   const compiled = new Map<EventDefinition, ValidateFunction>();
-  const byVersion = new Map<string, EventDefinition>();
+  const byVersion = new Map<string, Map<number, EventDefinition>>();
   const newest = new Map<string, EventDefinition>();
   for (const definition of [SkippedV1, ...definitions]) {
     if (definition !== SkippedV1 && isSkipped(definition.type)) {
       throw new Error(`The event type ${SkippedV1.type} is in every catalogue already: choose another name.`);
     }
     const name = `${definition.type} v${definition.schemaVersion}`;
-    if (byVersion.has(name)) throw new Error(`The event ${name} is in the catalogue twice.`);
-    byVersion.set(name, definition);
+    const versions = byVersion.get(definition.type) ?? new Map<number, EventDefinition>();
+    if (versions.has(definition.schemaVersion)) throw new Error(`The event ${name} is in the catalogue twice.`);
+    byVersion.set(definition.type, versions.set(definition.schemaVersion, definition));
     const other = newest.get(definition.type);
     if (!other || other.schemaVersion < definition.schemaVersion) newest.set(definition.type, definition);
     known.add(definition);
   }
   const validatorOf = (definition: EventDefinition): ValidateFunction => {
+    const ready = compiled.get(definition);
+    if (ready) return ready;
     const name = `${definition.type} v${definition.schemaVersion}`;
     if (!known.has(definition)) throw new Error(`The event ${definition.type} is not in this catalogue.`);
     try {
-      const validate = compiled.get(definition) ?? ajv.compile(definition.payload);
+      const validate = ajv.compile(definition.payload);
       compiled.set(definition, validate);
       return validate;
     } catch (cause) {
@@ -59,7 +62,7 @@ export function createCatalogue(definitions: readonly EventDefinition[]): Catalo
   return {
     definitions,
     find: (type, schemaVersion) =>
-      schemaVersion === undefined ? newest.get(type) : byVersion.get(`${type} v${schemaVersion}`),
+      schemaVersion === undefined ? newest.get(type) : byVersion.get(type)?.get(schemaVersion),
     check(definition, payload) {
       const validate = validatorOf(definition);
       return validate(payload) ? null : inWords(validate.errors ?? []);

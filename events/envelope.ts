@@ -65,16 +65,22 @@ export class MalformedEventError extends Error {
   readonly retryable = false;
 }
 
-/** Reads a Kafka message back into an event. Throws `MalformedEventError`. The payload is parsed, not yet checked. */
-export function envelopeOf(message: {
+/** A message as far as an event is in it. `headerText`: where that is at hand without a buffer for each header. */
+export interface EventMessage {
   key: Buffer | null;
   value: Buffer | null;
   headers: Readonly<Record<string, Buffer>>;
-}): EventEnvelope {
+  headerText?(name: string): string | undefined;
+}
+
+/** Reads a Kafka message back into an event. Throws `MalformedEventError`. The payload is parsed, not yet checked. */
+export function envelopeOf(message: EventMessage): EventEnvelope {
+  const optional = (name: string): string | undefined =>
+    message.headerText ? message.headerText(name) : message.headers[name]?.toString('utf8');
   const header = (name: string): string => {
-    const value = message.headers[name];
+    const value = optional(name);
     if (value === undefined) throw new MalformedEventError(`header ${name} is missing`);
-    return value.toString('utf8');
+    return value;
   };
   if (message.key === null) throw new MalformedEventError('the key (the aggregate id) is missing');
   const aggregateId = message.key.toString('utf8');
@@ -83,20 +89,34 @@ export function envelopeOf(message: {
   }
   return {
     eventId: matching(headerNames.id, header(headerNames.id), uuidPattern),
-    source: matching(headerNames.source, header(headerNames.source), /^\/[^/]+$/).slice(1),
+    source: sourceOf(header(headerNames.source)),
     type: header(headerNames.type),
-    schemaVersion: Number(matching(headerNames.schemaVersion, header(headerNames.schemaVersion), /^[1-9][0-9]{0,8}$/)),
+    schemaVersion: schemaVersionOf(header(headerNames.schemaVersion)),
     aggregateType: header(headerNames.aggregateType),
     aggregateId,
     version: BigInt(matching(headerNames.version, header(headerNames.version), /^[1-9][0-9]{0,18}$/)),
-    incarnation: matching(headerNames.incarnation, header(headerNames.incarnation), uuidPattern),
+    incarnation: incarnationOf(header(headerNames.incarnation)),
     occurredAt: timeOf(header(headerNames.time)),
-    traceparent: message.headers[headerNames.traceparent]?.toString('utf8') ?? null,
+    traceparent: optional(headerNames.traceparent) ?? null,
     payload: payloadOf(message.value),
   };
 }
 
 const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+// What is nearly always the same from one event to the next.
+const sourceOf = lastKept((text) => matching(headerNames.source, text, /^\/[^/]+$/).slice(1));
+const schemaVersionOf = lastKept((text) => Number(matching(headerNames.schemaVersion, text, /^[1-9][0-9]{0,8}$/)));
+const incarnationOf = lastKept((text) => matching(headerNames.incarnation, text, uuidPattern));
+
+/** Reads a text, and the same text again for nothing. What it refuses it refuses again. */
+function lastKept<Value>(read: (text: string) => Value): (text: string) => Value {
+  let last: { text: string; value: Value } | null = null;
+  return (text) => {
+    if (last?.text !== text) last = { text, value: read(text) };
+    return last.value;
+  };
+}
 
 function matching(name: string, value: string, pattern: RegExp): string {
   if (!pattern.test(value)) throw new MalformedEventError(`header ${name} has the value ${JSON.stringify(value)}`);

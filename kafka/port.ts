@@ -102,6 +102,8 @@ export interface IncomingMessage {
   key: Buffer | null;
   value: Buffer | null;
   headers: Readonly<Record<string, Buffer>>;
+  /** A header as UTF-8 text, undefined where there is none: where an adapter has that without a buffer for each. */
+  headerText?(name: string): string | undefined;
 }
 
 export interface IncomingBatch {

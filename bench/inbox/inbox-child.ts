@@ -8,8 +8,10 @@ export interface InboxSettings {
   /** It ends when so many events are applied. */
   doneAfter: number;
   concurrency: number;
-  client: 'kafkajs' | 'platformatic';
+  client: InboxClient;
 }
+
+export type InboxClient = 'kafkajs' | 'platformatic';
 
 /** From the first batch that it was handed to the commit of the last event. */
 export interface InboxRun {

@@ -25,6 +25,16 @@ ON DUPLICATE KEY UPDATE likes = VALUES(likes), version = VALUES(version), update
 const registerConsumer = `
 INSERT INTO inbox_consumer (id, name, mode, created_at) VALUES (?, ?, 'state', UTC_TIMESTAMP(6))`;
 const insertIds = 'INSERT INTO inbox (consumer, event_id) VALUES ';
+const digits =
+  'SELECT 0 AS d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9';
+/** Up to 100,000 ids (UUIDv7), made by the server: first number, ms of the very first, first number, ms between two, how many. */
+const fillIds = `
+INSERT INTO inbox (consumer, event_id)
+SELECT ${consumerId}, UNHEX(CONCAT(LPAD(HEX(FLOOR(ms)), 12, '0'), '7', SUBSTR(text, 1, 3), '8', SUBSTR(text, 4, 15)))
+FROM (SELECT n, MD5(n + ?) AS text, ? + (n + ?) * ? AS ms FROM (
+SELECT a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d AS n
+FROM (${digits}) a, (${digits}) b, (${digits}) c, (${digits}) e, (${digits}) f) numbers) ids
+WHERE n < ? ORDER BY n`;
 const insertStreams = `
 INSERT INTO inbox_stream (consumer, source, aggregate_type, aggregate_id, incarnation, version, occurred_at_ms) VALUES ?
 ON DUPLICATE KEY UPDATE version = VALUES(version), occurred_at_ms = VALUES(occurred_at_ms)`;
@@ -53,10 +63,9 @@ export async function consumerDatabase(mysqlUrl: string, name: string, filled: n
     await connection.query(createProjection);
     await connection.query(registerConsumer, [consumerId, consumerName]);
     const sinceMs = Date.now() - 15 * 86_400_000;
-    for (let from = 0; from < filled; from += 10_000) {
-      const count = Math.min(10_000, filled - from);
-      const at = (index: number) => Math.floor(sinceMs + ((from + index) * 14 * 86_400_000) / filled);
-      await connection.query(insertIds + idRows(Array.from({ length: count }, (_, index) => newEventId(at(index)))));
+    const stepMs = (14 * 86_400_000) / Math.max(1, filled);
+    for (let from = 0; from < filled; from += 100_000) {
+      await connection.query(fillIds, [from, sinceMs, from, stepMs, Math.min(100_000, filled - from)]);
     }
   } finally {
     await connection.end();

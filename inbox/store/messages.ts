@@ -18,9 +18,10 @@ export function headersFromText(text: string): Record<string, Buffer> {
 }
 
 export const uuidToHex = (uuid: string) => {
-  const hex = uuid.replaceAll('-', '');
-  if (!/^[0-9a-f]{32}$/.test(hex)) throw new TypeError(`${JSON.stringify(uuid)} is no UUID in lower case.`);
-  return hex;
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(uuid)) {
+    throw new TypeError(`${JSON.stringify(uuid)} is no UUID in lower case.`);
+  }
+  return uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24);
 };
 
 export const uuidFromBytes = (bytes: Buffer) => {

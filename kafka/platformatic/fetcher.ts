@@ -2,7 +2,8 @@ import type { KafkaError } from '../errors.ts';
 import type { IncomingMessage, KafkaConnection, TopicPartition } from '../port.ts';
 import { type Enough, isRead, readsEnough } from './enough.ts';
 import { errorOfProtocolCode, hasMoved, protocolCode, toKafkaError } from './errors.ts';
-import { type FetchAnswer, fetchOnce } from './fetch.ts';
+import { fetchOnce } from './fetch.ts';
+import type { PartitionAnswer } from './fetch-answer.ts';
 import { listOffsets } from './offsets.ts';
 import { partKey, placeOf } from './produce.ts';
 import { messagesOf } from './records.ts';
@@ -267,7 +268,7 @@ export class Fetcher {
     this.#assess(null);
   }
 
-  #received(reading: Reading, answer: FetchAnswer): void {
+  #received(reading: Reading, answer: PartitionAnswer): void {
     reading.healthy = true;
     reading.losses = 0;
     const { topic, position } = reading;

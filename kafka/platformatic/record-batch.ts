@@ -18,7 +18,7 @@ export interface RecordBatchOptions {
 }
 
 /** Where the fields of the batch's header begin. The checksum covers all that follows it. */
-const place = {
+export const place = {
   baseOffset: 0,
   length: 8,
   leaderEpoch: 12,
@@ -35,7 +35,7 @@ const place = {
   records: 61,
 } as const;
 
-const magic = 2;
+export const magic = 2;
 const transactional = 1 << 4;
 
 /** One record batch of these messages, 1 or more, in their order, without compression. */

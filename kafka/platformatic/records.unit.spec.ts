@@ -1,47 +1,43 @@
 import { describe, expect, it } from '@jest/globals';
-import { IS_CONTROL, IS_TRANSACTIONAL, type RecordsBatch } from '@platformatic/kafka';
+import { createRecordsBatch, IS_CONTROL, IS_TRANSACTIONAL, Reader, readRecordsBatches } from '@platformatic/kafka';
+import { place } from './record-batch.ts';
 import { messagesOf } from './records.ts';
 
-const record = (offsetDelta: number, value: string, key: Buffer | null = null) => ({
-  length: 0,
-  attributes: 0,
-  timestampDelta: BigInt(offsetDelta),
-  offsetDelta,
-  key,
-  value: Buffer.from(value),
-  headers: [] as [Buffer | null, Buffer | null][],
-});
+interface Fields {
+  attributes?: number;
+  producerId?: bigint;
+  key?: Buffer;
+  headers?: Map<Buffer, Buffer>;
+  compression?: 'gzip' | 'snappy' | 'lz4' | 'zstd';
+}
 
-function batch(firstOffset: bigint, values: string[], fields: Partial<RecordsBatch> = {}): RecordsBatch {
-  return {
-    firstOffset,
-    length: 0,
-    partitionLeaderEpoch: 0,
-    magic: 2,
-    crc: 0,
-    attributes: 0,
-    lastOffsetDelta: values.length - 1,
-    firstTimestamp: 1_000n,
-    maxTimestamp: 5_000n,
-    producerId: -1n,
-    producerEpoch: -1,
-    firstSequence: 0,
-    records: values.map((value, at) => record(at, value)),
-    ...fields,
-  };
+/** Made by the client library: messages a millisecond apart from 1,000 on. */
+function batch(firstOffset: bigint, values: string[], { attributes = 0, ...fields }: Fields = {}): Buffer {
+  const records = values.map((value, at) => ({
+    topic: 't',
+    key: fields.key as Buffer,
+    value: Buffer.from(value),
+    headers: fields.headers as Map<Buffer, Buffer>,
+    timestamp: 1_000n + BigInt(at),
+  }));
+  const bytes = Buffer.from(
+    createRecordsBatch(records, { producerId: fields.producerId ?? -1n, compression: fields.compression }).buffer,
+  );
+  bytes.writeBigInt64BE(firstOffset, place.baseOffset);
+  bytes.writeInt16BE(bytes.readInt16BE(place.attributes) | attributes, place.attributes);
+  return bytes;
 }
 
 const transactional = (firstOffset: bigint, producerId: bigint, ...values: string[]) =>
   batch(firstOffset, values, { producerId, attributes: IS_TRANSACTIONAL });
 
-function marker(offset: bigint, producerId: bigint, kind: 'abort' | 'commit'): RecordsBatch {
+function marker(offset: bigint, producerId: bigint, kind: 'abort' | 'commit'): Buffer {
   const key = Buffer.from([0, 0, 0, kind === 'abort' ? 0 : 1]);
-  const attributes = IS_TRANSACTIONAL | IS_CONTROL;
-  return { ...batch(offset, ['']), producerId, attributes, records: [record(0, '', key)] };
+  return batch(offset, [''], { producerId, attributes: IS_TRANSACTIONAL | IS_CONTROL, key });
 }
 
-const read = (batches: RecordsBatch[], aborted: { producerId: bigint; firstOffset: bigint }[] = [], position = 0n) => {
-  const { messages, next } = messagesOf('t', 0, batches, aborted, position);
+const read = (batches: Buffer[], aborted: { producerId: bigint; firstOffset: bigint }[] = [], position = 0n) => {
+  const { messages, next } = messagesOf('t', 0, Buffer.concat(batches), aborted, position);
   return { values: messages.map(({ value }) => String(value)), next };
 };
 
@@ -51,25 +47,68 @@ describe('messages of a fetch answer', () => {
   });
 
   it('carry offset, time and headers', () => {
-    const one = {
-      ...record(0, 'a'),
-      headers: [
-        [Buffer.from('name'), Buffer.from('v')],
-        [Buffer.from('none'), null],
-      ],
-    };
-    const { messages } = messagesOf('t', 3, [batch(7n, ['a'], { records: [one as never] })], [], 0n);
-    expect(messages[0]).toMatchObject({
-      topic: 't',
-      partition: 3,
-      offset: 7n,
-      timestampMs: 1_000,
-      headers: { name: Buffer.from('v'), none: Buffer.alloc(0) },
+    const headers = new Map([[Buffer.from('name'), Buffer.from('ä')]]);
+    const { messages } = messagesOf('t', 3, batch(7n, ['a', 'b'], { headers, key: Buffer.from('k') }), [], 0n);
+    expect(messages[1]).toMatchObject({
+      ...{ topic: 't', partition: 3, offset: 8n, timestampMs: 1_001, key: Buffer.from('k'), value: Buffer.from('b') },
+      headers: { name: Buffer.from('ä') },
     });
-    const logAppendTime = batch(0n, ['a', 'b'], { attributes: 1 << 3 });
-    expect(messagesOf('t', 0, [logAppendTime], [], 0n).messages.map(({ timestampMs }) => timestampMs)).toEqual([
-      5_000, 5_000,
+    expect(messages.map((message) => [message.headerText!('name'), message.headerText!('other')])).toEqual([
+      ['ä', undefined],
+      ['ä', undefined],
     ]);
+    const logAppendTime = batch(0n, ['a', 'b'], { attributes: 1 << 3 });
+    expect(messagesOf('t', 0, logAppendTime, [], 0n).messages.map(({ timestampMs }) => timestampMs)).toEqual([
+      1_001, 1_001,
+    ]);
+  });
+
+  it('read the headers of each message, however they differ from those of the one before', () => {
+    const names = ['a', 'b', 'ab', 'ä', 'Ã¤'];
+    const all = names.flatMap((one) => names.map((other) => [one, other] as const));
+    const batches = all.map(([one, other], at) => {
+      const headers = new Map([
+        [Buffer.from(one), Buffer.from(other)],
+        [Buffer.from(other), Buffer.from('last')],
+      ]);
+      return batch(BigInt(at), ['v'], { headers: at % 7 === 0 ? new Map() : headers });
+    });
+    const { messages } = messagesOf('t', 0, Buffer.concat(batches), [], 0n);
+    const texts = messages.map((message) => names.map((name) => message.headerText!(name)));
+    const buffers = messages.map(({ headers }) => names.map((name) => headers[name]?.toString()));
+    expect(texts).toEqual(buffers);
+    expect(texts[1]).toEqual(['b', 'last', undefined, undefined, undefined]);
+  });
+
+  it.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)('are read where they are packed by %s', (compression) => {
+    expect(read([batch(5n, ['a', 'b'.repeat(500)], { compression })])).toEqual({
+      values: ['a', 'b'.repeat(500)],
+      next: 7n,
+    });
+  });
+
+  it('are those that the client library reads, with values of all sizes', () => {
+    const values = [0, 1, 62, 63, 64, 127, 128, 8_190, 8_200, 3_000_000].map((size) => 'x'.repeat(size));
+    const bytes = batch(2n ** 40n, values);
+    const [theirs] = readRecordsBatches(Reader.from(bytes));
+    expect(read([bytes]).values).toEqual(theirs!.records.map(({ value }) => String(value)));
+    expect(read([bytes]).next).toBe(2n ** 40n + 10n);
+  });
+
+  it('end where the answer was cut off', () => {
+    const cut = batch(1n, ['b']).subarray(0, -1);
+    for (const length of [0, 1, 11, 12, 60, cut.length]) {
+      expect(read([batch(0n, ['a']), cut.subarray(0, length)])).toEqual({ values: ['a'], next: 1n });
+    }
+  });
+
+  it('are an error where a record goes beyond its batch, or the batch is of another version', () => {
+    const broken = batch(0n, ['a']);
+    broken[place.records] = 126;
+    expect(() => read([broken])).toThrow('a record goes beyond its batch');
+    const old = batch(0n, ['a']);
+    old[place.magic] = 1;
+    expect(() => read([old])).toThrow('a record batch of version 1');
   });
 
   it('leave out markers and go on behind them', () => {

@@ -30,9 +30,20 @@ const nodesOfEachRole = 2;
  */
 export const eventsNodeFlags: readonly string[] = ['--max-semi-space-size=4'];
 
+/**
+ * Events in work outlive a young space of 4 MiB, and V8 lets the old one grow to four times of what lives before it looks: twice is
+ * enough, and saves 90 of 300 MB at a tenth more processor time (`npm run bench -- inbox`).
+ */
+export const consumerNodeFlags: readonly string[] = [...eventsNodeFlags, '--heap-growing-percent=100'];
+
+const flagsOf = { edge: [], relay: eventsNodeFlags, 'hot-article': consumerNodeFlags } satisfies Record<
+  NodeRole,
+  readonly string[]
+>;
+
 /** Node's flags for a role. */
 export function nodeFlags(role: NodeRole): readonly string[] {
-  return role === 'edge' ? [] : eventsNodeFlags;
+  return flagsOf[role];
 }
 
 /** The nodes of a cluster, in the order in which they are to be stopped: what makes events before what applies them. */

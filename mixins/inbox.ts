@@ -16,7 +16,7 @@ import { mysqlStore } from '../inbox/store/mysql.ts';
 import type { Gap } from '../inbox/store/store.ts';
 import type { InboxEvent, InboxHandler, InboxHandlers, InboxMode } from '../inbox/types.ts';
 import { kafkaConnectionOf } from '../kafka/connection.ts';
-import { createKafkajsPort } from '../kafka/kafkajs/index.ts';
+import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import type { KafkaPort } from '../kafka/port.ts';
 import { inboxMigrations } from '../migrations/inbox/index.ts';
 import type { ReadinessCheck } from '../telemetry/readiness.ts';
@@ -60,7 +60,7 @@ export interface InboxMixinOptions {
   batchSize?: number;
   /** Default: `loadConfig(process.env)`. */
   config?: Config;
-  /** Default: kafkajs with the configuration's brokers. */
+  /** Default: @platformatic/kafka with the configuration's brokers. */
   kafka?: (service: Service) => KafkaPort;
 }
 
@@ -152,7 +152,7 @@ export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
       this.inboxDatabase = databaseOf(this, config, concurrency);
       const kafka =
         options.kafka?.(this) ??
-        createKafkajsPort(kafkaConnectionOf(config, required(config, 'kafkaBrokers'), this.logger));
+        createPlatformaticPort(kafkaConnectionOf(config, required(config, 'kafkaBrokers'), this.logger));
       this.inbox = createInbox({
         group: options.group,
         groupId: `${config.topicPrefix}.${options.group}`,

@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
+import { consumerNodeFlags } from '../../cluster/plan.ts';
 
 export interface InboxSettings {
   url: string;
@@ -23,7 +24,11 @@ export interface InboxRun {
 /** One inbox in a process of its own. `profileFolder`: it leaves a CPU profile there. */
 export async function runInboxProcess(settings: InboxSettings, profileFolder?: string): Promise<InboxRun> {
   const child = fork(join(import.meta.dirname, 'inbox-process.ts'), [JSON.stringify(settings)], {
-    execArgv: [...process.execArgv, ...(profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : [])],
+    execArgv: [
+      ...process.execArgv,
+      ...consumerNodeFlags,
+      ...(profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : []),
+    ],
   });
   return new Promise((resolve, reject) => {
     let run: InboxRun | undefined;

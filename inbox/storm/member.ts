@@ -1,4 +1,4 @@
-import { createKafkajsPort } from '../../kafka/kafkajs/index.ts';
+import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
 import { openPool } from '../database/pool.ts';
 import { createInbox } from '../inbox.ts';
 import { mysqlStore } from '../store/mysql.ts';
@@ -37,7 +37,7 @@ const inbox = createInbox({
     },
   },
   store: mysqlStore({ database: openPool({ url, connections: 4 }), consumer: group, mode }),
-  kafka: createKafkajsPort({ brokers, clientId: `storm-${process.pid}` }),
+  kafka: createPlatformaticPort({ brokers, clientId: `storm-${process.pid}` }),
   logger: process.env.STORM_LOG ? { debug: () => {}, info: log, warn: log, error: log } : undefined,
   batchSize: 20,
   sessionTimeoutMs: 6000,

@@ -5,8 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import mysql, { type Connection, type RowDataPacket } from 'mysql2/promise';
 import { loadConfig } from '../../config/load.ts';
 import { headersOf } from '../../events/envelope.ts';
-import { createKafkajsPort } from '../../kafka/kafkajs/index.ts';
 import { partitionOf } from '../../kafka/partitioner.ts';
+import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
 import type { Admin, OutgoingMessage, Publisher } from '../../kafka/port.ts';
 import { inboxMigrations } from '../../migrations/inbox/index.ts';
 import { migrateDatabase } from '../../migrations/run.ts';
@@ -63,7 +63,7 @@ export async function runStorm(stack: RunningStack, { mode, faults }: StormOptio
   const name = `storm_${randomBytes(4).toString('hex')}`;
   const url = new URL(`/${name}`, stack.environment.HOTBOARD_MYSQL_URL).href;
   const brokers = stack.environment.HOTBOARD_KAFKA_BROKERS.split(',');
-  const kafka = createKafkajsPort({ brokers, clientId: name });
+  const kafka = createPlatformaticPort({ brokers, clientId: name });
   const [admin, publisher] = [kafka.admin(), kafka.publisher()];
   await migrateDatabase({ url, sets: [inboxMigrations] });
   await query(url, createEffects);

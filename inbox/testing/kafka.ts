@@ -1,7 +1,7 @@
 import type { EventEnvelope } from '../../events/envelope.ts';
 import { headersOf } from '../../events/envelope.ts';
-import { createKafkajsPort } from '../../kafka/kafkajs/index.ts';
 import { partitionOf } from '../../kafka/partitioner.ts';
+import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
 import type { KafkaConnection, KafkaPort, OutgoingMessage, Publisher } from '../../kafka/port.ts';
 import { testServers, uniqueName } from '../../testing/servers.ts';
 
@@ -18,7 +18,7 @@ export interface TestTopic {
 export async function testTopic(partitions: number): Promise<TestTopic> {
   const topic = uniqueName('inbox');
   const connection = { brokers: testServers().kafkaBrokers, clientId: topic };
-  const kafka = createKafkajsPort(connection);
+  const kafka = createPlatformaticPort(connection);
   const admin = kafka.admin();
   await admin.createTopics([{ topic, partitions }]);
   let publisher: Publisher | undefined;

@@ -6,14 +6,15 @@ import { fetchOnce } from './fetch.ts';
 import type { PartitionAnswer } from './fetch-answer.ts';
 import { listOffsets } from './offsets.ts';
 import { partKey, placeOf } from './produce.ts';
-import { messagesOf } from './records.ts';
+import { messagesOf, positionAfter } from './records.ts';
 import { type TopicMetadata, Wire } from './wire.ts';
 
 export interface FetchedBatch extends TopicPartition {
-  messages: readonly IncomingMessage[];
   highWatermark: bigint;
   /** Position after this batch, control records and aborted messages included. */
   next: bigint;
+  /** Reads its messages, of which there may be none. Until then it is bytes alone: many batches may wait. */
+  messages(): IncomingMessage[];
 }
 
 export interface OutOfRange extends TopicPartition {
@@ -271,12 +272,14 @@ export class Fetcher {
   #received(reading: Reading, answer: PartitionAnswer): void {
     reading.healthy = true;
     reading.losses = 0;
-    const { topic, position } = reading;
+    const { topic, partition } = reading;
+    const position = reading.position!;
     const { records, abortedTransactions, highWatermark } = answer;
-    const { messages, next } = messagesOf(topic, reading.partition, records, abortedTransactions, position!);
+    const next = positionAfter(records, position);
     if (next === position) return;
     reading.position = next;
-    const result = this.#options.onBatch({ topic, partition: reading.partition, messages, highWatermark, next });
+    const messages = () => messagesOf(topic, partition, records, abortedTransactions, position);
+    const result = this.#options.onBatch({ topic, partition, highWatermark, next, messages });
     if (!result) return;
     reading.busy = true;
     const handler = result.finally(() => {

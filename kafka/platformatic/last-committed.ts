@@ -3,7 +3,7 @@ import { errorOfProtocolCode, protocolCode, toKafkaError } from './errors.ts';
 import { fetchOnce } from './fetch.ts';
 import { listOffsets } from './offsets.ts';
 import { partKey, placeOf } from './produce.ts';
-import { messagesOf } from './records.ts';
+import { messagesOf, positionAfter } from './records.ts';
 import { Wire } from './wire.ts';
 
 interface Place extends TopicPartition {
@@ -64,8 +64,10 @@ async function lastBetween(wire: Wire, place: Place, from: bigint, to: bigint): 
     const answer = (await fetchOnce(wire, leader, [{ ...place, position }], limits)).get(partKey(place));
     if (!answer) return last;
     if (answer.errorCode !== 0) throw errorOfProtocolCode(answer.errorCode, `read ${placeOf(place)}`);
-    const { messages, next } = messagesOf(topic, partition, answer.records, answer.abortedTransactions, position);
+    const { records, abortedTransactions } = answer;
+    const next = positionAfter(records, position);
     if (next === position) return last; // nothing but batches that compaction emptied
+    const messages = messagesOf(topic, partition, records, abortedTransactions, position);
     last = messages.findLast(({ offset }) => offset < to) ?? last;
     position = next;
   }

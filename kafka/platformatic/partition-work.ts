@@ -1,7 +1,7 @@
 import { KafkaError } from '../errors.ts';
 import type { Tenure } from '../kafkajs/tenure.ts';
 import { partitionName } from '../outgoing.ts';
-import type { BatchContext, ConsumerOptions, TopicPartition } from '../port.ts';
+import type { BatchContext, ConsumerOptions, IncomingMessage, TopicPartition } from '../port.ts';
 import { toKafkaError } from './errors.ts';
 import type { FetchedBatch } from './fetcher.ts';
 
@@ -32,8 +32,7 @@ export class PartitionWork {
   }
 
   /** Resolves when the batch is done, or no longer this member's to do. Never rejects. */
-  take(batch: FetchedBatch): Promise<void> | undefined {
-    if (batch.messages.length === 0) return undefined;
+  take(batch: FetchedBatch): Promise<void> {
     const work = this.#process(batch).catch((error) => this.#options.onError(error));
     this.#inFlight.add(work);
     return work.finally(() => this.#inFlight.delete(work));
@@ -68,16 +67,18 @@ export class PartitionWork {
 
   async #process(batch: FetchedBatch): Promise<void> {
     const { topic, partition } = batch;
-    let messages = batch.messages;
-    for (let failures = 0; messages.length > 0; ) {
+    let messages: readonly IncomingMessage[] | null = null;
+    for (let failures = 0; messages === null || messages.length > 0; ) {
       await this.#slot();
       try {
         if (this.#finishing || !this.#holds) return;
+        messages ??= batch.messages();
+        if (messages.length === 0) return;
         if (this.#options.isPaused(partitionName(topic, partition))) {
           this.#options.seek({ topic, partition }, messages[0]!.offset);
           return;
         }
-        const rest = await this.#once({ ...batch, messages });
+        const rest: readonly IncomingMessage[] | null = await this.#once(batch, messages);
         if (rest === null) return;
         failures = rest.length === messages.length ? failures + 1 : 0;
         messages = rest;
@@ -89,12 +90,14 @@ export class PartitionWork {
   }
 
   /** Hands the messages over once and commits. Answers those that are still to be done; null where nothing more is. */
-  async #once({ next: _, ...batch }: FetchedBatch): Promise<FetchedBatch['messages'] | null> {
-    const { topic, partition, messages } = batch;
+  async #once(
+    { topic, partition, highWatermark }: FetchedBatch,
+    messages: readonly IncomingMessage[],
+  ): Promise<readonly IncomingMessage[] | null> {
     const context: BatchContext = { isOwner: () => this.#holds, signal: this.#aborting.signal };
     let resolvedOffset: bigint;
     try {
-      const result = await this.#options.settings.onBatch(batch, context);
+      const result = await this.#options.settings.onBatch({ topic, partition, messages, highWatermark }, context);
       resolvedOffset = result?.resolvedOffset ?? messages.at(-1)!.offset;
     } catch (error) {
       if (!this.#holds) return null;

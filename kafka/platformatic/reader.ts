@@ -17,7 +17,7 @@ export class PlatformaticReader implements PartitionReader {
       maxBytesPerPartition: maxBytes,
       enough: options.enough,
       answerTimeoutMs: connection.requestTimeoutMs ?? 5_000,
-      onBatch: ({ messages }) => this.#deliver(messages),
+      onBatch: ({ messages }) => this.#deliver(messages()),
       onOutOfRange: ({ topic, partition, offset, beginning, end, recreated }) => {
         const from = startOf.get(`${topic}:${partition}`);
         const wanted = options.outOfRange ?? (from === 'end' ? 'end' : 'beginning');

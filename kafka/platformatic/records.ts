@@ -9,9 +9,16 @@ import { type Cursor, readBytes, readVarint, readWideVarint } from './varint.ts'
 /** Bit of a record batch's attributes: the broker set the time, and it is the batch's. */
 const isLogAppendTime = 1 << 3;
 
+/** The position after these record batches, read without a look into them. */
+export function positionAfter(records: Buffer, position: bigint): bigint {
+  let next = position;
+  for (const { lastOffset } of batchesOf(records)) if (lastOffset >= next) next = lastOffset + 1n;
+  return next;
+}
+
 /**
  * Messages of a fetch answer from `position` on, without control records and without those of aborted transactions (the client
- * library leaves that to its caller), and the position after them. Source: org.apache.kafka.clients.consumer.internals.
+ * library leaves that to its caller). Source: org.apache.kafka.clients.consumer.internals.
  * CompletedFetch, and KIP-98 for control records.
  */
 export function messagesOf(
@@ -20,15 +27,13 @@ export function messagesOf(
   records: Buffer,
   abortedTransactions: readonly AbortedTransaction[],
   position: bigint,
-): { messages: IncomingMessage[]; next: bigint } {
+): IncomingMessage[] {
   const waiting = [...abortedTransactions].sort((one, other) => (one.firstOffset < other.firstOffset ? -1 : 1));
   const aborted = new Set<bigint>();
   const messages: IncomingMessage[] = [];
   const texts = new HeaderTexts();
-  let next = position;
   for (const batch of batchesOf(records)) {
     while (waiting[0] && waiting[0].firstOffset <= batch.lastOffset) aborted.add(waiting.shift()!.producerId);
-    if (batch.lastOffset >= next) next = batch.lastOffset + 1n;
     if (batch.attributes & IS_CONTROL) {
       if (isAbortMarker(batch)) aborted.delete(batch.producerId);
       continue;
@@ -43,7 +48,7 @@ export function messagesOf(
       messages.push(new FetchedMessage(topic, partition, offset, timestampMs, record, texts));
     }
   }
-  return { messages, next };
+  return messages;
 }
 
 interface Batch {

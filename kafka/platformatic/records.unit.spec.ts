@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { createRecordsBatch, IS_CONTROL, IS_TRANSACTIONAL, Reader, readRecordsBatches } from '@platformatic/kafka';
 import { place } from './record-batch.ts';
-import { messagesOf } from './records.ts';
+import { messagesOf, positionAfter } from './records.ts';
 
 interface Fields {
   attributes?: number;
@@ -37,8 +37,9 @@ function marker(offset: bigint, producerId: bigint, kind: 'abort' | 'commit'): B
 }
 
 const read = (batches: Buffer[], aborted: { producerId: bigint; firstOffset: bigint }[] = [], position = 0n) => {
-  const { messages, next } = messagesOf('t', 0, Buffer.concat(batches), aborted, position);
-  return { values: messages.map(({ value }) => String(value)), next };
+  const records = Buffer.concat(batches);
+  const messages = messagesOf('t', 0, records, aborted, position);
+  return { values: messages.map(({ value }) => String(value)), next: positionAfter(records, position) };
 };
 
 describe('messages of a fetch answer', () => {
@@ -48,7 +49,7 @@ describe('messages of a fetch answer', () => {
 
   it('carry offset, time and headers', () => {
     const headers = new Map([[Buffer.from('name'), Buffer.from('ä')]]);
-    const { messages } = messagesOf('t', 3, batch(7n, ['a', 'b'], { headers, key: Buffer.from('k') }), [], 0n);
+    const messages = messagesOf('t', 3, batch(7n, ['a', 'b'], { headers, key: Buffer.from('k') }), [], 0n);
     expect(messages[1]).toMatchObject({
       ...{ topic: 't', partition: 3, offset: 8n, timestampMs: 1_001, key: Buffer.from('k'), value: Buffer.from('b') },
       headers: { name: Buffer.from('ä') },
@@ -58,9 +59,7 @@ describe('messages of a fetch answer', () => {
       ['ä', undefined],
     ]);
     const logAppendTime = batch(0n, ['a', 'b'], { attributes: 1 << 3 });
-    expect(messagesOf('t', 0, logAppendTime, [], 0n).messages.map(({ timestampMs }) => timestampMs)).toEqual([
-      1_001, 1_001,
-    ]);
+    expect(messagesOf('t', 0, logAppendTime, [], 0n).map(({ timestampMs }) => timestampMs)).toEqual([1_001, 1_001]);
   });
 
   it('read the headers of each message, however they differ from those of the one before', () => {
@@ -73,7 +72,7 @@ describe('messages of a fetch answer', () => {
       ]);
       return batch(BigInt(at), ['v'], { headers: at % 7 === 0 ? new Map() : headers });
     });
-    const { messages } = messagesOf('t', 0, Buffer.concat(batches), [], 0n);
+    const messages = messagesOf('t', 0, Buffer.concat(batches), [], 0n);
     const texts = messages.map((message) => names.map((name) => message.headerText!(name)));
     const buffers = messages.map(({ headers }) => names.map((name) => headers[name]?.toString()));
     expect(texts).toEqual(buffers);

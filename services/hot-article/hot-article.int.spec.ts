@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import moleculer, { type ServiceBroker, type ServiceSchema } from 'moleculer';
 import { boardSources } from '../../events/board.ts';
 import { type EventEnvelope, headersOf } from '../../events/envelope.ts';
-import { createKafkajsPort } from '../../kafka/kafkajs/index.ts';
 import { partitionOf } from '../../kafka/partitioner.ts';
+import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
 import type { Admin, Publisher } from '../../kafka/port.ts';
 import { ensureTopics, eventTopics, topicPartitions } from '../../migrations/topics.ts';
 import { addDays } from '../../ranking/days.ts';
@@ -21,7 +21,7 @@ const brokers: ServiceBroker[] = [];
 
 beforeAll(async () => {
   harness = await createHarness();
-  const kafka = createKafkajsPort({ brokers: testServers().kafkaBrokers, clientId: harness.namespace });
+  const kafka = createPlatformaticPort({ brokers: testServers().kafkaBrokers, clientId: harness.namespace });
   admin = kafka.admin();
   publisher = kafka.publisher();
   await ensureTopics({ admin, topics: eventTopics(harness.config.topicPrefix, boardSources) });

@@ -149,7 +149,13 @@ export function limitsOf(
     },
     { title: 'relay asked to end: handed over', limitMs: 1_000, valuesMs: sigterm, needed: 1 },
     { title: 'consumer killed: progress', limitMs: 15_000, valuesMs: progress('consumer-killed'), needed: 1 },
-    { title: 'consumer stopped: progress', limitMs: 15_000, valuesMs: progress('consumer-stopped'), needed: 0 },
+    // Its session (10 s), and a rebalance each for who joins, who leaves, and the stopped one when it goes on.
+    {
+      title: 'consumer stopped, others come and go: progress',
+      limitMs: 30_000,
+      valuesMs: progress('consumer-stopped'),
+      needed: 0,
+    },
     { title: 'broker back: draining', limitMs: 10_000, valuesMs: back('broker'), needed: 1 },
     { title: 'database back: draining', limitMs: 10_000, valuesMs: back('database'), needed: 0 },
     { title: 'node asked to end: drained', limitMs: 20_000, valuesMs: drained, needed: 1 },

@@ -43,6 +43,11 @@ export class NodeProcess {
     return this.#readyPid !== null;
   }
 
+  /** It was asked to end for good. */
+  get isStopped(): boolean {
+    return this.#stopping;
+  }
+
   start(): void {
     this.#process.start();
   }

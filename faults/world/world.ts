@@ -140,9 +140,9 @@ export class World {
     return node;
   }
 
-  /** Nodes whose names begin so, in order. */
+  /** Nodes whose names begin so, in order, but for guests that have left. */
   those(prefix: string): FaultNode[] {
-    return [...this.nodes].filter(([name]) => name.startsWith(prefix)).map(([, node]) => node);
+    return [...this.nodes.values()].filter(({ process }) => process.name.startsWith(prefix) && !process.isStopped);
   }
 
   /** Tries the ways around a node's proxies again: connections that are stuck are reset. */

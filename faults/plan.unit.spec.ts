@@ -23,11 +23,13 @@ describe('the plan of a fault run', () => {
     },
   );
 
-  it('has one broker first, then three, in a full run, with two pairs of faults among them', () => {
+  it('has one broker first, then three, in a full run, with different pairs of faults, and goes on for as many changes as are wanted', () => {
     const { stages, minimumOk } = planOf('full', 5);
     expect(stages.map(({ kafkaNodes }) => kafkaNodes)).toEqual([1, 3]);
-    expect(stages[0]!.slots.filter(({ kinds }) => kinds.length === 2)).toHaveLength(2);
+    const pairs = stages[0]!.slots.filter(({ kinds }) => kinds.length === 2).map(({ kinds }) => kinds.join());
+    expect(new Set(pairs).size).toBe(4);
     expect(minimumOk).toBe(10_000);
+    expect(stages.reduce((sum, { changes }) => sum + changes, 0)).toBeGreaterThanOrEqual(minimumOk);
   });
 
   it('ends a short run with the restart of every node, after each simple fault once', () => {

@@ -21,6 +21,8 @@ import { World } from './world/world.ts';
 const articles = 60;
 /** How long the board may take to be well again after a slot before the next one begins anyway. */
 const recoverLimitMs = 60_000;
+/** How long the load may go on after the last slot for the changes that are wanted. */
+const goOnLimitMs = 300_000;
 /** For so long figures have to be as usual. */
 const calmMs = 4_000;
 const offsetsEveryMs = 3_000;
@@ -95,6 +97,7 @@ export async function runStage(options: StageOptions): Promise<StageRun> {
       slots.push(run.slot);
       moments.push(...run.moments);
     }
+    await goOn(load, stage.changes, say);
     await load.stop();
     say('load stopped; waiting for everything to be applied');
     // views are gathered before they are written
@@ -198,6 +201,15 @@ async function runSlot({
   const run = { slot, title, startedMs, healedMs, endedMs: Date.now(), hits, seen: result.seen, machineLoad };
   say(`slot ${slot.number}: ${result.seen.join('; ')}`);
   return { slot: run, moments: result.moments };
+}
+
+/** Lets the load go on until so many changes were made. Where it takes too long the run is told to be empty. */
+async function goOn(load: Load, changes: number, say: (text: string) => void): Promise<void> {
+  if (load.changes >= changes) return;
+  say(`${load.changes} changes were made; the load goes on until there are ${changes}`);
+  await until('enough changes were made', goOnLimitMs, () => load.changes >= changes, 300).catch((error: Error) =>
+    say(error.message),
+  );
 }
 
 /** Whether a fault may stop everything for a while. In all others something goes on. */

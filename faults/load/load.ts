@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { decodeToken } from '../../outbox/token.ts';
 import type { Random } from '../../sim/random.ts';
 import { type BoardClient, codeOf } from '../../testing/board-client.ts';
-import { type Call, type CallKind, type CallRecord, hasFailed, outcomeOf, requestOf } from './calls.ts';
+import { type Call, type CallKind, type CallRecord, hasFailed, isChange, outcomeOf, requestOf } from './calls.ts';
 
 /** Shares of a hundred calls. */
 const mix: readonly (readonly [CallKind, number])[] = [
@@ -36,6 +36,8 @@ export class Load {
   readonly records: CallRecord[] = [];
   /** Calls that were not made since too many were without an answer. */
   skipped = 0;
+  /** Changes that were answered well. */
+  changes = 0;
   /** When a call last failed; wall clock, ms. */
   lastFailureMs = Number.NEGATIVE_INFINITY;
   readonly #options: LoadOptions;
@@ -156,6 +158,7 @@ export class Load {
     }
     const record: CallRecord = { ...call, invokedMs, answeredMs: Date.now(), ...seen! };
     if (record.outcome === 'ok') this.#remember(record, id);
+    if (isChange(record) && record.outcome === 'ok') this.changes++;
     if (hasFailed(record)) this.lastFailureMs = record.answeredMs;
     this.records.push(record);
     onRecord(record);

@@ -190,7 +190,7 @@ describe('keys that wait after a failure', () => {
     expect(['a', 'b', 'c'].map((key) => holds.isHeld(key, 50))).toEqual([true, true, false]);
     expect(holds.nextTryMs(50)).toBe(100);
     expect(holds.isHeld('a', 100)).toBe(false);
-    expect(holds.fail('t/1', ['a'], 100, backoff)).toBe(200);
+    expect(holds.fail('t/1', ['a'], 100, backoff)).toEqual({ pauseMs: 200, attempts: 2 });
     expect(holds.isHeld('b', 250)).toBe(true);
     expect(holds.heldKeys(250, 9)).toEqual(['a', 'b']);
     expect(holds.heldKeys(250, 1)).toEqual(['a']);
@@ -198,6 +198,6 @@ describe('keys that wait after a failure', () => {
     holds.succeed('t/1');
     expect(holds.keys).toBe(0);
     expect(holds.nextTryMs(150)).toBe(null);
-    expect(holds.fail('t/1', ['a'], 400, backoff)).toBe(100);
+    expect(holds.fail('t/1', ['a'], 400, backoff)).toEqual({ pauseMs: 100, attempts: 1 });
   });
 });

@@ -34,15 +34,20 @@ export class Holds {
     return [...this.#holds.keys()];
   }
 
-  /** It failed (again): these keys wait, longer each time. Answers the pause in ms. */
-  fail(cause: HoldCause, keyHashes: Iterable<string>, nowMs: number, backoff: BackoffSettings): number {
+  /** It failed (again): these keys wait, longer each time. Answers for how long, and how often in a row it has failed. */
+  fail(
+    cause: HoldCause,
+    keyHashes: Iterable<string>,
+    nowMs: number,
+    backoff: BackoffSettings,
+  ): { pauseMs: number; attempts: number } {
     const hold = this.#holds.get(cause) ?? { attempts: 0, notBeforeMs: 0, keyHashes: new Set() };
     this.#holds.set(cause, hold);
     hold.attempts++;
     const pauseMs = backoffMs(hold.attempts, backoff);
     hold.notBeforeMs = nowMs + pauseMs;
     for (const keyHash of keyHashes) this.#join(cause, hold, keyHash);
-    return pauseMs;
+    return { pauseMs, attempts: hold.attempts };
   }
 
   /** Does this cause wait now? */

@@ -243,8 +243,8 @@ export class BucketLoop {
     const { error, ids, first } = failure;
     this.#inFlight.remove(ids);
     if (!failure.refused) {
-      const pauseMs = this.#holds.fail(failure.cause, failure.keyHashes, clock.monotonicMs(), settings.retry);
-      this.#report.notAcknowledged(failure, pauseMs);
+      const hold = this.#holds.fail(failure.cause, failure.keyHashes, clock.monotonicMs(), settings.retry);
+      this.#report.notAcknowledged(failure, hold);
       return;
     }
     this.#report.notPublished(error, ids.length);

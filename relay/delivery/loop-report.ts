@@ -53,12 +53,12 @@ export class LoopReport {
     this.#lastError = { message, code, atMs: clock.wallMs() };
   }
 
-  /** A partition's events wait for so long. */
-  notAcknowledged({ ids, cause, error }: Failure, pauseMs: number): void {
+  /** A partition's events wait. */
+  notAcknowledged({ ids, cause, error }: Failure, { pauseMs, attempts }: { pauseMs: number; attempts: number }): void {
     const { log, source, bucket } = this.#options;
     this.notPublished(error, ids.length);
-    log.warn(
-      `${source}.${bucket}: ${ids.length} events not acknowledged (${cause}): ${error.code} ${error.message}; next try in ${Math.round(pauseMs)} ms.`,
+    log[attempts === 1 ? 'warn' : 'debug'](
+      `${source}.${bucket}: ${ids.length} events not acknowledged (${cause}, try ${attempts}): ${error.code} ${error.message}; next try in ${Math.round(pauseMs)} ms.`,
     );
   }
 

@@ -51,6 +51,12 @@ export function isLive(lease: Lease): boolean {
   return lease.owner !== null && lease.remainingMs > 0;
 }
 
+/** Somebody has taken himself off the list and is about to give back what he has: it is worth looking more often. */
+export function isSomebodyLeaving({ leases, members }: Situation['table']): boolean {
+  const staying = new Set(members.filter((member) => member.remainingMs > 0).map((member) => member.id));
+  return leases.some((lease) => isLive(lease) && !staying.has(lease.owner!));
+}
+
 /** By the table that this lease was read from. */
 export function isMine(lease: Lease, me: string, { bucket, epoch }: Pick<Lease, 'bucket' | 'epoch'>): boolean {
   return lease.bucket === bucket && lease.epoch === epoch && lease.owner === me && isLive(lease);

@@ -1,6 +1,6 @@
 import type { Logger } from '../../kafka/port.ts';
 import { type Clock, Wake } from '../clock.ts';
-import { decide } from './decide.ts';
+import { decide, isSomebodyLeaving } from './decide.ts';
 import { pauseMs, trustedUntilMs } from './trust.ts';
 import type { Lease, LeaseStore, LeaseTable, Term } from './types.ts';
 
@@ -230,11 +230,12 @@ export class Elector {
     if (this.#failuresInARow > 0) return Math.min(1_000, this.#observeMs * this.#failuresInARow);
     const foreign = (this.#table?.leases ?? []).filter((lease) => lease.owner !== null && lease.owner !== me);
     const members = (this.#table?.members ?? []).filter((member) => member.id !== me);
+    const handover = !this.#leaving && this.#table !== null && isSomebodyLeaving(this.#table);
     return pauseMs({
       nowMs: clock.monotonicMs(),
       readStartedMs: this.#readStartedMs,
       renewalDueMs: this.#renewDueMs,
-      observeMs: this.#observeMs,
+      observeMs: handover ? this.#observeMs / 5 : this.#observeMs,
       foreignRemainingMs: [...foreign, ...members].map(({ remainingMs }) => remainingMs),
     });
   }

@@ -37,3 +37,48 @@ it('ends a term that was lost and won again between two looks, and begins the ne
   elector.abandon();
   await clock.advance(5_000);
 });
+
+it('looks often while somebody who left the list still has buckets, and takes them soon after they are given back', async () => {
+  const clock = new VirtualClock();
+  const leases: Lease[] = [{ bucket: 0, owner: 'other', epoch: 1, remainingMs: 4_000 }];
+  const members = [{ id: 'other', remainingMs: 4_000 }];
+  let looks = 0;
+  const store: LeaseStore = {
+    readLeases: async () => {
+      looks++;
+      return {
+        ...{ databaseMs: 0, incarnation: 'x', buckets: 1 },
+        leases: structuredClone(leases),
+        members: [...members],
+      };
+    },
+    heartbeat: async () => {},
+    renew: async () => {},
+    acquire: async (me) => {
+      leases[0] = { bucket: 0, owner: me, epoch: 2, remainingMs: 5_000 };
+    },
+    release: async () => {},
+    leave: async () => {},
+  };
+  const gained: number[] = [];
+  const elector = new Elector({
+    ...{ source: 's', me: 'me', leaseMs: 5_000, store, clock, log: silent },
+    onGained: () => gained.push(clock.monotonicMs()),
+    onLost: () => {},
+    isBusy: () => false,
+    finish: async () => {},
+  });
+  elector.start();
+  await clock.advance(1_400);
+  expect(looks).toBeLessThanOrEqual(4);
+  members.pop();
+  const before = looks;
+  await clock.advance(1_000);
+  expect(looks - before).toBeGreaterThanOrEqual(5);
+  leases[0] = { bucket: 0, owner: null, epoch: 1, remainingMs: 0 };
+  const givenBackMs = clock.monotonicMs();
+  await clock.advance(500);
+  expect(gained[0]! - givenBackMs).toBeLessThanOrEqual(110);
+  elector.abandon();
+  await clock.advance(5_000);
+});

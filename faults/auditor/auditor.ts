@@ -4,7 +4,7 @@ import { openPool } from '../../inbox/database/pool.ts';
 import { createInbox } from '../../inbox/inbox.ts';
 import { mysqlStore } from '../../inbox/store/mysql.ts';
 import type { InboxHandler } from '../../inbox/types.ts';
-import { createKafkajsPort } from '../../kafka/kafkajs/index.ts';
+import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
 import { auditorGroup } from './group.ts';
 import { addToTotal, insertEffects } from './tables.ts';
 
@@ -42,7 +42,7 @@ const audit: InboxHandler = {
 
 const say = (...words: unknown[]) => console.log(...words);
 const logger = { debug() {}, info: say, warn: say, error: say };
-const kafka = createKafkajsPort({ brokers: brokers.split(','), clientId: name, logger });
+const kafka = createPlatformaticPort({ brokers: brokers.split(','), clientId: name, logger });
 const database = openPool({ url: mysqlUrl, connections: 5 });
 const inbox = createInbox({
   group: 'auditor',

@@ -188,6 +188,11 @@ export const variables = {
     'Days that sent events stay in the outbox.',
     '7',
   ),
+  outboxAuditDays: variable(
+    Type.Integer({ minimum: 0, maximum: 36500 }),
+    'Days that the record of what operators did to events stays (0: for ever).',
+    '400',
+  ),
   idempotencyKeepHours: variable(
     Type.Integer({ minimum: 1, maximum: 720 }),
     'Hours that an Idempotency-Key and its answer are remembered.',

@@ -83,6 +83,8 @@ export interface RelayOptions {
    * made. 0: neither, somebody else does. Needs ALTER, CREATE, DROP and INSERT on the database's tables. Default 7.
    */
   retentionDays?: number;
+  /** Whole days that rows of `outbox_audit` (what operators did) stay. 0: for ever. Needs DELETE on that table. Default 400. */
+  auditRetentionDays?: number;
   /** How long `stop` lets work in flight finish before it leaves the rest to others. Default 8,000. */
   stopTimeoutMs?: number;
   logger?: Logger;
@@ -114,6 +116,7 @@ const defaults = {
   maxAttempts: 10,
   deadPolicy: 'block-key',
   retentionDays: 7,
+  auditRetentionDays: 400,
   stopTimeoutMs: 8_000,
 } as const;
 
@@ -130,6 +133,7 @@ const ranges: Readonly<Record<string, readonly [from: number, to: number]>> = {
   deliveryTimeoutMs: [1, 3_600_000],
   maxAttempts: [1, 1_000_000],
   retentionDays: [0, 3_650],
+  auditRetentionDays: [0, 36_500],
   stopTimeoutMs: [0, 3_600_000],
 };
 

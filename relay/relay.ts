@@ -6,7 +6,14 @@ import { systemClock } from './clock.ts';
 import { deliveriesOf } from './delivery/modes.ts';
 import { positionsTopic } from './delivery/position.ts';
 import { noMetrics } from './metrics.ts';
-import { checkOptions, RelayConfigError, type RelayOptions, type RelaySource, type TopicRule } from './options.ts';
+import {
+  type CheckedOptions,
+  checkOptions,
+  RelayConfigError,
+  type RelayOptions,
+  type RelaySource,
+  type TopicRule,
+} from './options.ts';
 import { Janitor, type JanitorOptions } from './retention/janitor.ts';
 import { openMysqlPartitions } from './retention/mysql-partitions.ts';
 import { SourceRelay, type SourceRelayOptions } from './source-relay.ts';
@@ -98,7 +105,7 @@ export function createRelay(given: RelayOptions): Relay {
         },
       },
       store,
-      janitor: janitors(source, source.retentionDays ?? options.retentionDays, { clock, log, metrics }),
+      janitor: janitors(source, options, { clock, log, metrics }),
       delivery: deliveriesOf({ ...options, source: source.name, me: id, store, log }),
       clock,
       log,
@@ -147,13 +154,15 @@ const maxOverflowRows = 5_000;
 const daysAhead = 7;
 
 function janitors(
-  { name, url, store }: RelaySource,
-  days: number,
+  { name, url, store, retentionDays }: RelaySource,
+  options: Pick<CheckedOptions, 'retentionDays' | 'auditRetentionDays'>,
   given: Pick<JanitorOptions, 'clock' | 'log' | 'metrics'>,
 ): SourceRelayOptions['janitor'] {
-  if (days === 0 || store) return undefined;
+  const days = retentionDays ?? options.retentionDays;
+  const auditDays = options.auditRetentionDays;
+  if ((days === 0 && auditDays === 0) || store) return undefined;
   const open = () => openMysqlPartitions({ url, clock: given.clock });
-  const settings = { days, aheadDays: daysAhead, maxOverflowRows };
+  const settings = { days, auditDays, aheadDays: daysAhead, maxOverflowRows };
   return (mayAct) => new Janitor({ ...given, source: name, open, settings, mayAct });
 }
 

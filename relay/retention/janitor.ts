@@ -46,7 +46,10 @@ class Busy extends Error {
   readonly code = busyCode;
 }
 
-/** Keeps the partitions of one source's outbox: days ahead are there in time, old days go when all of them is sent. */
+/**
+ * Keeps the tables of one source's outbox from growing: days ahead have partitions in time, old days go when all of them is sent,
+ * and so does what operators did long ago.
+ */
 export class Janitor {
   readonly #options: JanitorOptions;
   readonly #wake = new Wake();
@@ -125,18 +128,38 @@ export class Janitor {
   }
 
   async #visit(): Promise<void> {
-    const { open, clock } = this.#options;
+    const { open, clock, settings, mayAct } = this.#options;
     this.#wake.clear();
     const store = await open();
+    try {
+      try {
+        if (settings.days > 0) await this.#partitions(store);
+        if (mayAct()) await store.forgetMembers();
+      } finally {
+        await this.#audit(store);
+      }
+    } finally {
+      await store.close();
+    }
+    this.#lastVisitMs = clock.wallMs();
+  }
+
+  async #partitions(store: PartitionStore): Promise<void> {
     try {
       const layout = await this.#look(store);
       this.#setHeld([]);
       if (this.#options.mayAct()) await this.#act(store, layout);
     } finally {
       await this.#look(store).catch(() => undefined);
-      await store.close();
     }
-    this.#lastVisitMs = clock.wallMs();
+  }
+
+  async #audit(store: PartitionStore): Promise<void> {
+    const { settings, source, log } = this.#options;
+    if (settings.auditDays === 0) return;
+    let deleted = 0;
+    for (let some = 1; some > 0 && this.#goesOn(); deleted += some) some = await store.trimAudit(settings.auditDays);
+    if (deleted > 0) log.info(`${source}: ${deleted} rows of outbox_audit were older than ${settings.auditDays} days.`);
   }
 
   async #act(store: PartitionStore, layout: Layout): Promise<void> {
@@ -144,7 +167,6 @@ export class Janitor {
     const wantsToDrop = planRetention(layout, settings, []).drop.length > 0 || layout.overflowRows > 0;
     const unsentDays = wantsToDrop ? await store.readUnsentDays(cutoffDay(layout, settings)) : [];
     await this.#carryOut(store, layout, unsentDays);
-    await store.forgetMembers();
   }
 
   async #carryOut(store: PartitionStore, layout: Layout, unsentDays: readonly string[]): Promise<void> {

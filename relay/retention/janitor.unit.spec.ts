@@ -2,10 +2,10 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { SourceError } from '../sources/errors.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 import { Janitor } from './janitor.ts';
-import type { Layout } from './plan.ts';
+import type { Layout, RetentionSettings } from './plan.ts';
 import type { Outcome, PartitionStore } from './store.ts';
 
-const settings = { days: 3, aheadDays: 1, maxOverflowRows: 10 };
+const settings = { days: 3, auditDays: 400, aheadDays: 1, maxOverflowRows: 10 };
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 let clock: VirtualClock;
@@ -16,6 +16,7 @@ let steps: string[];
 let open: number;
 let outcome: (step: string) => Outcome;
 let unreachable: boolean;
+let auditRows: number;
 const gauges = new Map<string, number>();
 
 beforeEach(() => {
@@ -36,6 +37,7 @@ beforeEach(() => {
   open = 0;
   outcome = () => 'done';
   unreachable = false;
+  auditRows = 0;
   gauges.clear();
 });
 
@@ -68,6 +70,12 @@ async function visit(): Promise<PartitionStore> {
       steps.push(`trim ${deleted}`);
       return deleted;
     },
+    async trimAudit(days) {
+      const deleted = Math.min(500, auditRows);
+      auditRows -= deleted;
+      if (deleted > 0) steps.push(`audit ${days}: ${deleted}`);
+      return deleted;
+    },
     async forgetMembers() {
       steps.push('forget members');
     },
@@ -77,13 +85,21 @@ async function visit(): Promise<PartitionStore> {
   };
 }
 
-function started(): Janitor {
+function started(overrides: Partial<RetentionSettings> = {}): Janitor {
   const metrics = {
     add: () => {},
     observe: () => {},
     set: (name: string, _labels: object, value: number) => void gauges.set(name, value),
   };
-  const janitor = new Janitor({ source: 's', open: visit, settings, mayAct: () => mine, clock, log: silent, metrics });
+  const janitor = new Janitor({
+    source: 's',
+    open: visit,
+    settings: { ...settings, ...overrides },
+    mayAct: () => mine,
+    clock,
+    log: silent,
+    metrics,
+  });
   janitor.start();
   return janitor;
 }
@@ -126,7 +142,7 @@ describe('the janitor', () => {
     };
     const janitor = started();
     await clock.advance(0);
-    expect(steps).toEqual(['split p20261121', 'drop p15', 'forget members']);
+    expect(steps).toEqual(['split p20261121', 'drop p15']);
     await janitor.stop();
   });
 
@@ -158,6 +174,34 @@ describe('the janitor', () => {
     await clock.advance(60_000);
     expect(janitor.status).toMatchObject({ lastError: null, oldestAgeDays: 0 });
     await janitor.stop();
+  });
+
+  it('deletes old rows of the audit some at a time, as long as it is its turn', async () => {
+    auditRows = 1_200;
+    const janitor = started();
+    await clock.advance(0);
+    expect(steps.slice(-3)).toEqual(['audit 400: 500', 'audit 400: 500', 'audit 400: 200']);
+    mine = false;
+    auditRows = 10;
+    await clock.advance(600_000);
+    expect(auditRows).toBe(10);
+    await janitor.stop();
+  });
+
+  it('leaves the audit alone where its rows are to stay, and the partitions where those are', async () => {
+    auditRows = 10;
+    const keepsAudit = started({ auditDays: 0 });
+    await clock.advance(0);
+    expect(auditRows).toBe(10);
+    expect(steps).toContain('drop p15');
+    await keepsAudit.stop();
+    steps.length = 0;
+    layout = { ...layout, partitions: [{ name: 'p15', before: '2026-11-16' }, ...layout.partitions] };
+    const keepsPartitions = started({ days: 0 });
+    await clock.advance(0);
+    expect(steps).toEqual(['forget members', 'audit 400: 10']);
+    expect([keepsPartitions.status, keepsPartitions.problem]).toEqual([null, null]);
+    await keepsPartitions.stop();
   });
 
   it('waits for a database that is away', async () => {

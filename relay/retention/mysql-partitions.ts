@@ -78,7 +78,11 @@ class MysqlPartitions implements PartitionStore {
 
   async drop(name: string): Promise<Outcome> {
     const doing = `dropping ${checked(name)}`;
-    for (const statement of [sql.dropExpired, sql.createExpired, sql.plainExpired]) await this.#work(doing, statement);
+    const [table] = await this.#rows<{ 'Create Table': string }>(doing, sql.showOutbox);
+    const create = sql.createExpired(table!['Create Table']);
+    if (create === null)
+      throw new SourceError('SOURCE_UNEXPECTED', `${doing}: what SHOW CREATE TABLE outbox says is unknown`);
+    for (const statement of [sql.dropExpired, create]) await this.#work(doing, statement);
     const exchanged = await this.#alter(doing, sql.exchangeExpired(name));
     // Where it is busy now, the next visit finds the partition empty, and does the rest.
     const outcome = exchanged === 'done' ? await this.#alter(doing, sql.dropEmpty(name)) : exchanged;
@@ -88,6 +92,14 @@ class MysqlPartitions implements PartitionStore {
 
   async trim(last: string, before: string): Promise<number> {
     const result = await this.#work('trimming overflow', sql.trimRows(checked(last)), [before]);
+    return (result as { affectedRows: number }).affectedRows;
+  }
+
+  async trimAudit(days: number): Promise<number> {
+    const doing = 'trimming outbox_audit';
+    const [last] = await this.#rows<{ id: string | null }>(doing, sql.lastOldAudit, [days]);
+    if (!last?.id) return 0;
+    const result = await this.#work(doing, sql.deleteOldAudit, [last.id, days]);
     return (result as { affectedRows: number }).affectedRows;
   }
 

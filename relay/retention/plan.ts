@@ -15,8 +15,10 @@ export interface Layout {
 }
 
 export interface RetentionSettings {
-  /** Whole days that sent events stay, beside today. */
+  /** Whole days that sent events stay, beside today. 0: partitions are somebody else's affair. */
   days: number;
+  /** Whole days that rows of `outbox_audit` stay. 0: for ever. */
+  auditDays: number;
   /** Days after today that have a partition of their own. */
   aheadDays: number;
   /** Splitting the last partition copies its rows, and writers wait for it: not with more rows than this. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { daysAhead, type Layout, oldestAgeDays, type Partition, planRetention } from './plan.ts';
 
-const settings = { days: 3, aheadDays: 2, maxOverflowRows: 100 };
+const settings = { days: 3, auditDays: 0, aheadDays: 2, maxOverflowRows: 100 };
 
 /** Partitions that end before these days of November, and the last one. */
 function layout(before: number[], given: Partial<Layout> = {}): Layout {

@@ -12,6 +12,8 @@ export interface PartitionStore {
   drop(name: string): Promise<Outcome>;
   /** Deletes rows of days before this one from the last partition, some at a time. Answers how many. */
   trim(last: string, before: string): Promise<number>;
+  /** Deletes what operators did more than so many days ago, some hundred rows at a time. Answers how many; 0: there are no more. */
+  trimAudit(days: number): Promise<number>;
   /** Removes relays that died long ago from the members. */
   forgetMembers(): Promise<void>;
   close(): Promise<void>;

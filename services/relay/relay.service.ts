@@ -21,6 +21,7 @@ export default RelayService({
       deadPolicy: config.relayDeadPolicy,
       longestPollMs: config.relayIdlePollMs,
       retentionDays: config.outboxRetentionDays,
+      auditRetentionDays: config.outboxAuditDays,
       shortestPollMs: Math.min(50, config.relayIdlePollMs),
       // a broker that is back is noticed within seconds: its return is what everybody waits for then
       retry: { firstMs: 250, longestMs: 2_000 },

@@ -1,4 +1,4 @@
-import { QueryTypes } from 'sequelize';
+import { QueryTypes, Transaction } from 'sequelize';
 import { commentCreated, openProducer } from '../../../outbox/testing/fixture.ts';
 import { systemClock } from '../../clock.ts';
 import { noMetrics } from '../../metrics.ts';
@@ -77,7 +77,7 @@ export async function openAgedOutbox() {
       return new Janitor({
         source: 'comment',
         open: () => openMysqlPartitions({ url: producer.url, clock: systemClock }),
-        settings: { days: 3, aheadDays: 7, maxOverflowRows: 5_000, ...settings },
+        settings: { days: 3, auditDays: 400, aheadDays: 7, maxOverflowRows: 5_000, ...settings },
         mayAct: () => true,
         clock: systemClock,
         log: silent,
@@ -90,21 +90,27 @@ export async function openAgedOutbox() {
 
 export type AgedOutbox = Awaited<ReturnType<typeof openAgedOutbox>>;
 
-/** Some writers that pause shortly after each transaction, and how long those take. */
+/** One write: when it began and ended, by `performance.now()`. */
+export interface Write {
+  startMs: number;
+  endMs: number;
+}
+
+/** Some writers that pause shortly after each transaction. */
 export function startWriters(outbox: AgedOutbox, count: number) {
-  const tookMs: number[] = [];
+  const writes: Write[] = [];
   let stopping = false;
   const writers = Array.from({ length: count }, async (_, writer) => {
     for (let n = 0; !stopping; n++) {
-      const startedMs = performance.now();
+      const startMs = performance.now();
       await outbox.write(String(1000 * (writer + 1) + (n % 50)));
-      tookMs.push(performance.now() - startedMs);
+      writes.push({ startMs, endMs: performance.now() });
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   });
   return {
-    /** Durations since the last call. */
-    take: () => tookMs.splice(0),
+    /** Writes that ended since the last call. */
+    take: () => writes.splice(0),
     async stop(): Promise<void> {
       stopping = true;
       await Promise.all(writers);
@@ -112,11 +118,14 @@ export function startWriters(outbox: AgedOutbox, count: number) {
   };
 }
 
-/** A transaction that has read the whole history and does not end. */
-export async function startReader(outbox: AgedOutbox) {
-  const transaction = await outbox.direct.transaction();
+/** How long each took, in ms. */
+export const tookMs = (writes: readonly Write[]) => writes.map(({ startMs, endMs }) => endMs - startMs);
+
+/** A transaction that has read all of a table and does not end. */
+export async function startReader(outbox: AgedOutbox, table: 'outbox' | 'outbox_pending' = 'outbox') {
+  const transaction = await outbox.direct.transaction({ isolationLevel: Transaction.ISOLATION_LEVELS.REPEATABLE_READ });
   // Our own sessions are ended after 15 s of silence: this one is somebody else's.
   await outbox.direct.query('SET SESSION wait_timeout = 600', { transaction });
-  await outbox.direct.query('SELECT COUNT(*) FROM outbox', { transaction });
+  await outbox.direct.query(`SELECT COUNT(*) FROM ${table}`, { transaction });
   return { end: () => transaction.rollback() };
 }

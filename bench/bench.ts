@@ -10,6 +10,8 @@ export interface BenchResult {
   /** What a check reads: units in the names. */
   figures: Record<string, number>;
   notes?: string[];
+  /** What a person reads besides. */
+  more?: { title: string; rows: Record<string, string | number>[] }[];
 }
 
 /** The value below which this share of the samples lies; NaN without samples. */

@@ -20,6 +20,10 @@ const { default: bench } = await load();
 const result = await bench.run(options.filter((option) => option !== '--json'));
 console.log(`\n${bench.title}`);
 console.table(result.rows);
+for (const { title, rows } of result.more ?? []) {
+  console.log(`\n${title}`);
+  console.table(rows);
+}
 for (const note of result.notes ?? []) console.log(note);
 if (options.includes('--json')) console.log(JSON.stringify({ bench: name, ...result.figures }));
 process.exit(0);

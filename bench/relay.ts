@@ -8,13 +8,14 @@ import type { Admin } from '../kafka/port.ts';
 import { positionTopics } from '../migrations/topics.ts';
 import type { DeliveryMode } from '../relay/options.ts';
 import { startStack } from '../stack/stack.ts';
-import { type Bench, type BenchResult, figureTable, percentile } from './bench.ts';
+import type { Bench, BenchResult } from './bench.ts';
 import { bareInserts, bareKafkajs, barePublishers, readyBatches } from './relay/limits.ts';
 import { BenchOutbox, buckets } from './relay/outbox.ts';
+import { readProfiles, type Spent, spentIn } from './relay/profile.ts';
 import { nowMs, startRelayProcess } from './relay/relay-child.ts';
+import { type Drain, figuresOf, type Latency, notes, spentTables, table, writesPerSecond } from './relay/report.ts';
 
 const partitions = 12;
-const writesPerSecond = 500;
 const warmUpMs = 4_000;
 const measuredMs = 10_000;
 
@@ -27,7 +28,8 @@ interface Context {
 
 /**
  * One relay process on servers of its own, in each delivery mode. Options: `--delivery=at-least-once|exactly-once`,
- * `--rows=100000`, `--rounds=3` (drains), `--only=drain|latency`, and `--profile=FOLDER` (CPU profiles of the relay processes).
+ * `--rows=100000`, `--rounds=3` (drains), `--only=drain|latency`, and `--profile=FOLDER`: CPU profiles of the relay processes, in
+ * a folder each, and tables of what their time went to.
  */
 const bench: Bench = {
   title: 'The relay: 600-byte events, 12 headers, 12 partitions, 8 buckets, 5,000 keys, acks=all, one process',
@@ -112,38 +114,7 @@ async function measure(context: Context, { rows, rounds, only, modes }: Extent):
     });
   }
   if (latencies.length > 0) figures.limitInsertsPerS = Math.round(limits.inserts);
-  return { rows: table(figures), figures, notes: notes(drains, latencies) };
-}
-
-/** Figures of `exactly-once` have that before their names. */
-function nameIn(mode: DeliveryMode, name: string): string {
-  return mode === 'at-least-once' ? name : `exactlyOnce${name[0]!.toUpperCase()}${name.slice(1)}`;
-}
-
-function figuresOf(mode: DeliveryMode, drains: readonly Drain[], latency: Latency | undefined): Record<string, number> {
-  const middle = drains.toSorted((a, b) => a.perS - b.perS)[drains.length >> 1];
-  const figures = {
-    ...(middle && {
-      drainPerS: Math.round(middle.perS),
-      drainCpuUsPerEvent: round1(middle.cpuUsPerEvent),
-      drainMaxRssMb: Math.round(Math.max(...drains.map(({ maxRssMb }) => maxRssMb))),
-    }),
-    ...(latency && {
-      latencyWritesPerS: Math.round(latency.perS),
-      commitToAckP50Ms: round1(percentile(latency.ms, 0.5)),
-      commitToAckP99Ms: round1(percentile(latency.ms, 0.99)),
-      latencyRssMb: Math.round(latency.maxRssMb),
-      neverAcknowledged: latency.missing,
-    }),
-  };
-  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [nameIn(mode, name), value]));
-}
-
-interface Drain {
-  mode: DeliveryMode;
-  perS: number;
-  cpuUsPerEvent: number;
-  maxRssMb: number;
+  return { rows: table(figures), figures, notes: notes(drains, latencies), more: spentTables(drains, latencies) };
 }
 
 /** A backlog, from the start of the relay (in its process) until the last row is deleted. */
@@ -164,7 +135,8 @@ async function drain(
     limits.filled = Math.max(limits.filled, rows / ((nowMs() - fillStartedMs) / 1000));
     const { brokers, profileFolder } = context;
     const settings = { url: outbox.url, brokers, topic, partitions, delivery: mode, doneAfter: rows };
-    const relay = startRelayProcess(settings, profileFolder);
+    const profile = profileFolder && join(profileFolder, topic);
+    const relay = startRelayProcess(settings, profile);
     try {
       const { atMs: startedMs } = await relay.waitFor('started');
       const { atMs: doneMs, cpuMs } = await relay.waitFor('done');
@@ -174,21 +146,14 @@ async function drain(
       const isWhole = mode === 'at-least-once' ? stored === rows : stored > rows;
       if (!isWhole || !(await outbox.isEmpty())) throw new Error(`${stored} of ${rows} events are in the topic`);
       console.error(`drain ${round}, ${mode}: ${rows} rows in ${((doneMs - startedMs) / 1000).toFixed(1)} s`);
-      return { mode, perS: rows / ((doneMs - startedMs) / 1000), cpuUsPerEvent: (cpuMs * 1000) / rows, maxRssMb };
+      const perS = rows / ((doneMs - startedMs) / 1000);
+      return { mode, rows, perS, cpuUsPerEvent: (cpuMs * 1000) / rows, maxRssMb, spent: spentBy(profile) };
     } finally {
       relay.kill();
     }
   } finally {
     await outbox.close();
   }
-}
-
-interface Latency {
-  mode: DeliveryMode;
-  ms: number[];
-  perS: number;
-  missing: number;
-  maxRssMb: number;
 }
 
 /** From the answer to COMMIT at the writer to the acknowledgement at the relay, which is nudged over a pipe. */
@@ -199,10 +164,13 @@ async function commitToAck(context: Context, mode: DeliveryMode, limits: Limits)
   try {
     const { brokers, profileFolder } = context;
     const settings = { url: outbox.url, brokers, topic, partitions, delivery: mode, timesAcknowledgements: true };
-    const relay = startRelayProcess(settings, profileFolder);
+    const profile = profileFolder && join(profileFolder, topic);
+    const relay = startRelayProcess(settings, profile);
+    const bornMs = nowMs();
     try {
       await relay.waitFor('started');
       await writeAtRate(outbox, warmUpMs, (_, nudged) => relay.nudge(nudged));
+      relay.measure();
       const committedMs = new Map<string, number>();
       const startedMs = nowMs();
       await writeAtRate(outbox, measuredMs, (eventId, nudged) => {
@@ -211,13 +179,16 @@ async function commitToAck(context: Context, mode: DeliveryMode, limits: Limits)
       });
       const perS = committedMs.size / ((nowMs() - startedMs) / 1000);
       for (let tries = 0; tries < 500 && !(await outbox.isEmpty()); tries++) await pause(20);
-      const { acknowledgedMs, maxRssMb } = await relay.stop();
+      const { acknowledgedMs, maxRssMb, cpuMs, elapsedMs } = await relay.stop();
+      const profiledS = (nowMs() - bornMs) / 1000;
       const acknowledged = new Map(acknowledgedMs.toReversed());
       const ms = [...committedMs].flatMap(([id, atMs]) =>
         acknowledged.has(id) ? [Math.max(0, acknowledged.get(id)! - atMs)] : [],
       );
       limits.inserts ||= await bareInserts(outbox, 3_000);
-      return { mode, ms, perS, missing: committedMs.size - ms.length, maxRssMb };
+      const missing = committedMs.size - ms.length;
+      const cpuMsPerS = (cpuMs * 1000) / elapsedMs;
+      return { mode, ms, perS, missing, maxRssMb, cpuMsPerS, profiledS, spent: spentBy(profile) };
     } finally {
       relay.kill();
     }
@@ -246,40 +217,7 @@ async function writeAtRate(
   await Promise.all(running);
 }
 
-function table(figures: Record<string, number>): BenchResult['rows'] {
-  type Line = [name: string, key: string, unit: string, goal: string];
-  const ofMode = (mode: DeliveryMode, goals: { perS: string; p50: string; p99: string }): Line[] => [
-    [`${mode}: backlog drained`, nameIn(mode, 'drainPerS'), 'events/s', goals.perS],
-    ['  CPU of the relay', nameIn(mode, 'drainCpuUsPerEvent'), 'µs/event', ''],
-    ['  its memory at most', nameIn(mode, 'drainMaxRssMb'), 'MB', '< 250'],
-    [`${mode}: commit to ack, p50`, nameIn(mode, 'commitToAckP50Ms'), 'ms', goals.p50],
-    ['  p99', nameIn(mode, 'commitToAckP99Ms'), 'ms', goals.p99],
-    ['  writes', nameIn(mode, 'latencyWritesPerS'), 'events/s', `${writesPerSecond}`],
-    ['  memory of the relay at most', nameIn(mode, 'latencyRssMb'), 'MB', '< 250'],
-  ];
-  const lines: Line[] = [
-    ...ofMode('at-least-once', { perS: '≥ 45,000', p50: '≤ 5', p99: '≤ 20' }),
-    ...ofMode('exactly-once', { perS: '≥ 25,000', p50: '', p99: '≤ 50' }),
-    ['limit: bare kafkajs producer', 'limitKafkajsPerS', 'messages/s', ''],
-    ['limit: bare publishers of this project', 'limitPublishersPerS', 'messages/s', ''],
-    ['limit: rows written, 500 in a transaction', 'filledRowsPerS', 'rows/s', ''],
-    ['limit: bare insert loop, one in a transaction', 'limitInsertsPerS', 'events/s', ''],
-  ];
-  return figureTable(lines, figures);
-}
-
-function notes(drains: readonly Drain[], latencies: readonly Latency[]): string[] {
-  const said: string[] = [];
-  for (const [mode, ofMode] of Map.groupBy(drains, ({ mode }) => mode)) {
-    const rates = ofMode.map(({ perS }) => Math.round(perS)).join(', ');
-    said.push(`Drains, ${mode}, each by a new process: ${rates} events/s; the table has the middle one.`);
-  }
-  for (const { mode, ms, missing } of latencies) {
-    said.push(`${mode}: ${ms.length} events timed, ${missing} never acknowledged.`);
-  }
-  return said;
-}
-
-function round1(value: number): number {
-  return Math.round(value * 10) / 10;
+function spentBy(folder: string | undefined): Spent | null {
+  const profile = folder === undefined ? undefined : readProfiles(folder).at(-1)?.profile;
+  return profile ? spentIn(profile) : null;
 }

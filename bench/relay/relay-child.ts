@@ -15,9 +15,12 @@ export interface RelaySettings {
   timesAcknowledgements?: boolean;
 }
 
-export type ToRelay = { kind: 'nudge'; buckets: number[] } | { kind: 'stop' };
+/** `measure`: what is used counts from now on. */
+export type ToRelay = { kind: 'nudge'; buckets: number[] } | { kind: 'measure' } | { kind: 'stop' };
 
+/** Since the start, or since `measure`. */
 interface Used {
+  elapsedMs: number;
   cpuMs: number;
   rssMb: number;
   maxRssMb: number;
@@ -63,6 +66,7 @@ export function startRelayProcess(settings: RelaySettings, profileFolder?: strin
   return {
     waitFor,
     nudge: (buckets: number[]) => tell({ kind: 'nudge', buckets }),
+    measure: () => tell({ kind: 'measure' }),
     async stop(): Promise<Of<'end'>> {
       tell({ kind: 'stop' });
       const end = await waitFor('end');

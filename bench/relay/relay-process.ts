@@ -11,6 +11,8 @@ const settings = JSON.parse(process.argv[2]!) as RelaySettings;
 const acknowledgedMs: [eventId: string, atMs: number][] = [];
 const port = createPlatformaticPort({ brokers: settings.brokers, clientId: 'bench-relay' });
 let deleted = 0;
+let startedMs = nowMs();
+let cpuBefore = process.cpuUsage();
 
 const relay = createRelay({
   sources: [{ name: 'like', url: settings.url, topic: settings.topic, partitions: settings.partitions }],
@@ -32,16 +34,16 @@ const relay = createRelay({
 
 process.on('message', async (message: ToRelay) => {
   if (message.kind === 'nudge') relay.nudge('like', message.buckets);
+  else if (message.kind === 'measure') [startedMs, cpuBefore] = [nowMs(), process.cpuUsage()];
   else {
+    const atEnd = used();
     await relay.stop();
-    process.send!({ kind: 'end', acknowledgedMs, ...used() } satisfies FromRelay, () => process.disconnect());
+    process.send!({ kind: 'end', acknowledgedMs, ...atEnd } satisfies FromRelay, () => process.disconnect());
   }
 });
 // Also where the parent died.
 process.on('disconnect', () => process.exit());
 
-const startedMs = nowMs();
-const cpuBefore = process.cpuUsage();
 await relay.start();
 say({ kind: 'started', atMs: startedMs });
 
@@ -52,6 +54,7 @@ function say(message: FromRelay): void {
 function used() {
   const { user, system } = process.cpuUsage(cpuBefore);
   return {
+    elapsedMs: nowMs() - startedMs,
     cpuMs: (user + system) / 1000,
     rssMb: process.memoryUsage.rss() / 2 ** 20,
     maxRssMb: process.resourceUsage().maxRSS / 1024,

@@ -1,0 +1,115 @@
+import type { DeliveryMode } from '../../relay/options.ts';
+import { type BenchResult, figureTable, percentile } from '../bench.ts';
+import type { Spent } from './profile.ts';
+
+/** Events a second that are written while the latency is measured. */
+export const writesPerSecond = 500;
+
+export interface Drain {
+  rows: number;
+  mode: DeliveryMode;
+  spent: Spent | null;
+  perS: number;
+  cpuUsPerEvent: number;
+  maxRssMb: number;
+}
+
+export interface Latency {
+  mode: DeliveryMode;
+  /** Per second of it, with its timed part and the warm-up before. */
+  spent: Spent | null;
+  profiledS: number;
+  cpuMsPerS: number;
+  ms: number[];
+  perS: number;
+  missing: number;
+  maxRssMb: number;
+}
+
+/** Figures of `exactly-once` have that before their names. */
+export function nameIn(mode: DeliveryMode, name: string): string {
+  return mode === 'at-least-once' ? name : `exactlyOnce${name[0]!.toUpperCase()}${name.slice(1)}`;
+}
+
+export function figuresOf(
+  mode: DeliveryMode,
+  drains: readonly Drain[],
+  latency: Latency | undefined,
+): Record<string, number> {
+  const middle = drains.toSorted((a, b) => a.perS - b.perS)[drains.length >> 1];
+  const figures = {
+    ...(middle && {
+      drainPerS: Math.round(middle.perS),
+      drainCpuUsPerEvent: round1(middle.cpuUsPerEvent),
+      drainMaxRssMb: Math.round(Math.max(...drains.map(({ maxRssMb }) => maxRssMb))),
+    }),
+    ...(latency && {
+      latencyWritesPerS: Math.round(latency.perS),
+      latencyCpuMsPerS: Math.round(latency.cpuMsPerS),
+      commitToAckP50Ms: round1(percentile(latency.ms, 0.5)),
+      commitToAckP99Ms: round1(percentile(latency.ms, 0.99)),
+      latencyRssMb: Math.round(latency.maxRssMb),
+      neverAcknowledged: latency.missing,
+    }),
+  };
+  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [nameIn(mode, name), value]));
+}
+
+export function table(figures: Record<string, number>): BenchResult['rows'] {
+  type Line = [name: string, key: string, unit: string, goal: string];
+  const ofMode = (mode: DeliveryMode, goals: { perS: string; p50: string; p99: string }): Line[] => [
+    [`${mode}: backlog drained`, nameIn(mode, 'drainPerS'), 'events/s', goals.perS],
+    ['  CPU of the relay', nameIn(mode, 'drainCpuUsPerEvent'), 'µs/event', ''],
+    ['  its memory at most', nameIn(mode, 'drainMaxRssMb'), 'MB', '< 250'],
+    [`${mode}: commit to ack, p50`, nameIn(mode, 'commitToAckP50Ms'), 'ms', goals.p50],
+    ['  p99', nameIn(mode, 'commitToAckP99Ms'), 'ms', goals.p99],
+    ['  writes', nameIn(mode, 'latencyWritesPerS'), 'events/s', `${writesPerSecond}`],
+    ['  CPU of the relay meanwhile', nameIn(mode, 'latencyCpuMsPerS'), 'ms/s', ''],
+    ['  memory of the relay at most', nameIn(mode, 'latencyRssMb'), 'MB', '< 250'],
+  ];
+  const lines: Line[] = [
+    ...ofMode('at-least-once', { perS: '≥ 45,000', p50: '≤ 5', p99: '≤ 20' }),
+    ...ofMode('exactly-once', { perS: '≥ 25,000', p50: '', p99: '≤ 50' }),
+    ['limit: bare kafkajs producer', 'limitKafkajsPerS', 'messages/s', ''],
+    ['limit: bare publishers of this project', 'limitPublishersPerS', 'messages/s', ''],
+    ['limit: rows written, 500 in a transaction', 'filledRowsPerS', 'rows/s', ''],
+    ['limit: bare insert loop, one in a transaction', 'limitInsertsPerS', 'events/s', ''],
+  ];
+  return figureTable(lines, figures);
+}
+
+export function spentTables(drains: readonly Drain[], latencies: readonly Latency[]): BenchResult['more'] {
+  const tableOf = (title: string, unit: string, { areas, functions }: Spent, count: number) => {
+    const line = (name: string, us: number) => ({ what: name, [unit]: round1(us / count) });
+    return [
+      { title, rows: areas.filter(({ us }) => us / count >= 0.05).map(({ area, us }) => line(area, us)) },
+      { title: `${title}: single functions`, rows: functions.slice(0, 15).map(({ where, us }) => line(where, us)) },
+    ];
+  };
+  return [
+    ...drains.flatMap(({ mode, spent, rows }) =>
+      spent ? tableOf(`CPU of the relay, ${mode}, backlog`, 'µs/event', spent, rows) : [],
+    ),
+    ...latencies.flatMap(({ mode, spent, profiledS }) =>
+      spent
+        ? tableOf(`CPU of the relay, ${mode}, ${writesPerSecond}/s, start and end included`, 'µs/s', spent, profiledS)
+        : [],
+    ),
+  ];
+}
+
+export function notes(drains: readonly Drain[], latencies: readonly Latency[]): string[] {
+  const said: string[] = [];
+  for (const [mode, ofMode] of Map.groupBy(drains, ({ mode }) => mode)) {
+    const rates = ofMode.map(({ perS }) => Math.round(perS)).join(', ');
+    said.push(`Drains, ${mode}, each by a new process: ${rates} events/s; the table has the middle one.`);
+  }
+  for (const { mode, ms, missing } of latencies) {
+    said.push(`${mode}: ${ms.length} events timed, ${missing} never acknowledged.`);
+  }
+  return said;
+}
+
+function round1(value: number): number {
+  return Math.round(value * 10) / 10;
+}

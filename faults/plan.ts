@@ -1,5 +1,5 @@
 import { Random } from '../sim/random.ts';
-import type { KindName } from './kinds/titles.ts';
+import { type KindName, titles } from './kinds/titles.ts';
 
 export type Mode = 'full' | 'short' | 'soak';
 
@@ -99,6 +99,19 @@ export function planOf(mode: Mode, seed: number): Plan {
   const slots = numbered(random, [...all, alone('rolling-restart')], repeatsOf);
   const one: Stage = { kafkaNodes: 1, baselineMs: 60_000, slots, changes: 6_600 };
   return { ...common, stages: [one, three], minimumOk: 10_000 };
+}
+
+/** How often what a fault shows about time has to be measured at least in a run of this plan. Pure. */
+export function neededOf({ mode, stages }: Plan): Readonly<Record<KindName, number>> {
+  const planned = new Set(stages.flatMap(({ slots }) => slots.flatMap(({ kinds }) => kinds)));
+  const needed = (kind: KindName) => {
+    if (!planned.has(kind)) return 0;
+    return mode === 'full' && kind === 'relay-killed' ? relayKills : 1;
+  };
+  return Object.fromEntries(Object.keys(titles).map((kind) => [kind, needed(kind as KindName)])) as Record<
+    KindName,
+    number
+  >;
 }
 
 function alone(kind: KindName): readonly KindName[] {

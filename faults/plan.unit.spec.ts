@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { titles } from './kinds/titles.ts';
-import { planOf, relayKills } from './plan.ts';
+import { neededOf, planOf, relayKills } from './plan.ts';
 
 const kindsOf = (seed: number) =>
   planOf('full', seed).stages.flatMap(({ slots }) => slots.flatMap((slot) => slot.kinds));
@@ -42,5 +42,14 @@ describe('the plan of a fault run', () => {
   it('draws other sets of faults for each round of a soak', () => {
     const rounds = [1, 2, 3, 4].map((seed) => JSON.stringify(planOf('soak', seed).stages[0]!.slots));
     expect(new Set(rounds).size).toBe(4);
+  });
+
+  it('wants every time measured that its faults can show, and no other', () => {
+    expect(neededOf(planOf('full', 3))).toMatchObject({ 'relay-killed': relayKills, 'consumer-stopped': 1 });
+    expect(neededOf(planOf('short', 3))).toMatchObject({ 'relay-killed': 1, 'consumer-stopped': 0 });
+    const soak = planOf('soak', 3);
+    const kinds = new Set(soak.stages.flatMap(({ slots }) => slots.flatMap((slot) => slot.kinds)));
+    for (const [kind, needed] of Object.entries(neededOf(soak)))
+      expect([kind, needed > 0]).toEqual([kind, kinds.has(kind as never)]);
   });
 });

@@ -7,7 +7,7 @@ import { limitsOf, type Measured, timesOf } from './figures/moments.ts';
 import type { RunResult, SlotResult, StageResult } from './figures/result.ts';
 import { boundsOf, impactOf, seriesOf } from './figures/series.ts';
 import { hasFailed, isChange } from './load/calls.ts';
-import { type Plan, relayKills } from './plan.ts';
+import { neededOf, type Plan } from './plan.ts';
 import { markdownOf } from './report/markdown.ts';
 import { pageOf } from './report/page.ts';
 import { runStage, type StageRun } from './stage.ts';
@@ -60,7 +60,7 @@ export async function run(plan: Plan, folder: string, say: (text: string) => voi
       machine: `${cpus().length} cores (${process.platform} ${process.arch})`,
       ...counts,
       stages,
-      limits: limitsOf(measured, { leaseMs, relayKills: mode === 'full' ? relayKills : 1 }),
+      limits: limitsOf(measured, { leaseMs, needed: neededOf(plan) }),
     };
   }
 }

@@ -16,7 +16,7 @@ import type { Slot, Stage } from './plan.ts';
 import { observe } from './truth/read.ts';
 import type { ConsumerName, Evidence, KafkaOffset, Outage } from './verify/histories.ts';
 import { compareHotLists } from './verify/hot-lists.ts';
-import { World } from './world/world.ts';
+import { World, type WorldOptions } from './world/world.ts';
 
 const articles = 60;
 /** How long the board may take to be well again after a slot before the next one begins anyway. */
@@ -67,11 +67,14 @@ export async function runStage(options: StageOptions): Promise<StageRun> {
   mkdirSync(folder, { recursive: true });
   const write = (file: string, line: object) => appendFileSync(join(folder, file), `${JSON.stringify(line)}\n`);
   say(`booting a board with ${stage.kafkaNodes === 1 ? 'one broker' : `${stage.kafkaNodes} brokers`}`);
-  const world = await World.start({
-    kafkaNodes: stage.kafkaNodes,
-    historyFolder: folder,
-    log: (from, text) => appendFileSync(join(folder, 'nodes.log'), `${new Date().toISOString()} ${from} | ${text}\n`),
-  });
+  const world = await startWorld(
+    {
+      kafkaNodes: stage.kafkaNodes,
+      historyFolder: folder,
+      log: (from, text) => appendFileSync(join(folder, 'nodes.log'), `${new Date().toISOString()} ${from} | ${text}\n`),
+    },
+    say,
+  );
   const load = new Load({
     client: world.client,
     gateways: world.gateways,
@@ -129,6 +132,21 @@ export async function runStage(options: StageOptions): Promise<StageRun> {
     say('stopping the board');
     await world.stop();
   }
+}
+
+/** Boots a board. Ports are looked for and then taken: somebody else on the machine may be faster, so there are three tries. */
+async function startWorld(options: WorldOptions, say: (text: string) => void, tries = 3): Promise<World> {
+  try {
+    return await World.start(options);
+  } catch (error) {
+    if (tries <= 1 || !isPortTaken(error)) throw error;
+    say(`a port was taken by somebody else; booting once more (${(error as Error).message.slice(0, 200)})`);
+    return startWorld(options, say, tries - 1);
+  }
+}
+
+function isPortTaken(error: unknown): boolean {
+  return /EADDRINUSE|[Aa]ddress already in use/.test(String((error as Error | null)?.message));
 }
 
 interface SlotContext {

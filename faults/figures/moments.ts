@@ -1,4 +1,5 @@
 import type { Moment } from '../kinds/kind.ts';
+import type { KindName } from '../kinds/titles.ts';
 import type { Observed } from '../truth/read.ts';
 import type { EventTimes } from './series.ts';
 
@@ -83,10 +84,10 @@ export function takenOverMs(
   );
 }
 
-/** Until the first of the events that waited was sent; null: none waited. */
+/** Until the first of the events that waited, or came soon after, was sent; null: there were none. */
 export function drainingMs(events: readonly TimedEvent[], atMs: number): number | null {
   const sent = events
-    .filter(({ committedMs, sentMs }) => committedMs <= atMs && (sentMs ?? Number.POSITIVE_INFINITY) > atMs)
+    .filter(({ committedMs, sentMs }) => committedMs <= atMs + soonMs && (sentMs ?? Number.POSITIVE_INFINITY) > atMs)
     .map(({ sentMs }) => (sentMs ?? Number.POSITIVE_INFINITY) - atMs);
   return sent.length === 0 ? null : Math.min(...sent);
 }
@@ -113,7 +114,7 @@ export interface Measured {
 /** The promised times, over all boards of a run. Pure. */
 export function limitsOf(
   boards: readonly Measured[],
-  { leaseMs, relayKills }: { leaseMs: number; relayKills: number },
+  { leaseMs, needed }: { leaseMs: number; needed: Readonly<Record<KindName, number>> },
 ): Limit[] {
   const values = (of: (moment: Moment, board: Measured) => number | null) =>
     boards.flatMap((board) => board.moments.map((moment) => of(moment, board))).filter((value) => value !== null);
@@ -139,25 +140,30 @@ export function limitsOf(
       title: `relay owner killed: publishing again (${lease} + 2 s)`,
       limitMs: leaseMs + 2_000,
       valuesMs: again('relay-killed'),
-      needed: relayKills,
+      needed: needed['relay-killed'],
     },
     {
       title: `relay owner stopped: publishing again (${lease} + 2 s)`,
       limitMs: leaseMs + 2_000,
       valuesMs: again('relay-stopped'),
-      needed: 0,
+      needed: needed['relay-stopped'],
     },
-    { title: 'relay asked to end: handed over', limitMs: 1_000, valuesMs: sigterm, needed: 1 },
-    { title: 'consumer killed: progress', limitMs: 15_000, valuesMs: progress('consumer-killed'), needed: 1 },
+    { title: 'relay asked to end: handed over', limitMs: 1_000, valuesMs: sigterm, needed: needed['rolling-restart'] },
+    {
+      title: 'consumer killed: progress',
+      limitMs: 15_000,
+      valuesMs: progress('consumer-killed'),
+      needed: needed['consumer-killed'],
+    },
     // Its session (10 s), and a rebalance each for who joins, who leaves, and the stopped one when it goes on.
     {
       title: 'consumer stopped, others come and go: progress',
       limitMs: 30_000,
       valuesMs: progress('consumer-stopped'),
-      needed: 0,
+      needed: needed['consumer-stopped'],
     },
-    { title: 'broker back: draining', limitMs: 10_000, valuesMs: back('broker'), needed: 1 },
-    { title: 'database back: draining', limitMs: 10_000, valuesMs: back('database'), needed: 0 },
-    { title: 'node asked to end: drained', limitMs: 20_000, valuesMs: drained, needed: 1 },
+    { title: 'broker back: draining', limitMs: 10_000, valuesMs: back('broker'), needed: needed['broker-killed'] },
+    { title: 'database back: draining', limitMs: 10_000, valuesMs: back('database'), needed: needed['database-reset'] },
+    { title: 'node asked to end: drained', limitMs: 20_000, valuesMs: drained, needed: needed['rolling-restart'] },
   ];
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Moment } from '../kinds/kind.ts';
+import { neededOf, planOf } from '../plan.ts';
 import { effectCounts } from './effects.ts';
 import {
   drainingMs,
@@ -49,9 +50,10 @@ describe('times after a moment', () => {
     expect(progressAgainMs([event(900, 950)], 1_000, 'auditor')).toBe(Number.POSITIVE_INFINITY);
   });
 
-  it('takes the first event that drains, and says nothing where none waited', () => {
+  it('takes the first event that drains, one that came soon after included, and says nothing where there was none', () => {
     expect(drainingMs([event(500, 2_000), event(600, 4_000)], 1_000)).toBe(1_000);
-    expect(drainingMs([event(500, 600)], 1_000)).toBeNull();
+    expect(drainingMs([event(1_400, 1_450)], 1_000)).toBe(450);
+    expect(drainingMs([event(500, 600), event(2_500, 2_600)], 1_000)).toBeNull();
   });
 
   it('waits for another owner of each bucket, not for the old one or nobody', () => {
@@ -76,7 +78,10 @@ describe('times after a moment', () => {
   it('gathers the times of several boards', () => {
     const moments: Moment[] = [{ kind: 'relay-killed', atMs: 1_000, node: 'relay-1', buckets: ['like.0'] }];
     const board = { moments, events: [event(990, 3_000)], leases: [] };
-    const [killed] = limitsOf([board, board], { leaseMs: 5_000, relayKills: 2 });
+    const [killed] = limitsOf([board, board], {
+      leaseMs: 5_000,
+      needed: { ...neededOf(planOf('full', 1)), 'relay-killed': 2 },
+    });
     expect(killed).toMatchObject({ limitMs: 7_000, valuesMs: [2_000, 2_000], needed: 2 });
   });
 });

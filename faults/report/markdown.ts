@@ -30,6 +30,7 @@ export function markdownOf(run: RunResult): string {
         const [longest, median] = [sorted.at(-1), sorted[Math.floor(sorted.length / 2)]];
         return `| ${limit.title} | ${seconds(limit.limitMs)} | ${sorted.length} times | ${seconds(longest)} | ${seconds(median)} | ${holds(limit) ? 'yes' : '**no**'} |`;
       }),
+    ...restartRow(stages.flatMap(({ slots }) => slots.filter(({ noFailureAllowed }) => noFailureAllowed))),
     '',
     ...stages.flatMap(({ kafkaNodes, slots }) => [
       `## Faults with ${kafkaNodes === 1 ? 'one broker' : `${kafkaNodes} brokers`}`,
@@ -50,6 +51,18 @@ export function markdownOf(run: RunResult): string {
       '',
     ]),
   ].join('\n')}`;
+}
+
+/** What is promised of calls stands beside what is promised of times. */
+function restartRow(slots: readonly SlotResult[]): string[] {
+  if (slots.length === 0) return [];
+  const failures = slots.map(({ failed, unknown }) => failed + unknown);
+  const calls = slots.reduce((sum, { ok, failed, unknown }) => sum + ok + failed + unknown, 0);
+  const longest = Math.max(...failures);
+  const median = [...failures].sort((a, b) => a - b)[Math.floor(failures.length / 2)];
+  return [
+    `| every node restarted: calls without a good answer | 0 | ${slots.length} times, ${calls} calls | ${longest} | ${median} | ${longest === 0 ? 'yes' : '**no**'} |`,
+  ];
 }
 
 const mostLines = 40;

@@ -90,6 +90,12 @@ describe('the report', () => {
     expect(text).toContain('20 calls/s');
   });
 
+  it('states the calls that a rolling restart cost beside the promised times', () => {
+    const words = '| every node restarted: calls without a good answer | 0 | 1 times, 303 calls | 3 | 3 | **no** |';
+    expect(markdownOf(withSlot({ noFailureAllowed: true }))).toContain(words);
+    expect(markdownOf(green)).not.toContain('every node restarted');
+  });
+
   it('says what is wrong in a red run', () => {
     expect(markdownOf(withSlot({ lost: 3 }))).toContain('- slot 1 (broker killed): 3 lost');
   });

@@ -19,5 +19,5 @@ export function bucketOf(aggregateId: string, buckets: number): number {
  * share it are blocked together, nothing worse.
  */
 export function keyHashOf(aggregateId: string): string {
-  return hash('sha1', aggregateId, 'buffer').readBigUInt64BE(0).toString();
+  return BigInt(`0x${hash('sha1', aggregateId, 'hex').slice(0, 16)}`).toString();
 }

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import type { Violation } from './checker.ts';
+import { fullSize, runInThreads, runSeeds } from './batch.ts';
 import { planOf } from './plan.ts';
 import { run } from './run.ts';
 import { shrink } from './shrink.ts';
@@ -10,6 +10,8 @@ const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '200' },
     seed: { type: 'string', default: '1' },
+    /** Threads, each of which needs a core. */
+    workers: { type: 'string', default: '1' },
     story: { type: 'boolean', default: false },
     /** Ends at the first failing run and says only what failed: for mutants. */
     first: { type: 'boolean', default: false },
@@ -17,51 +19,36 @@ const { values } = parseArgs({
 });
 const runs = wholeNumber('runs', values.runs, 1);
 const first = wholeNumber('seed', values.seed, 0);
-
-const met = new Map<string, Uint32Array>();
-const failed: number[] = [];
-const least = { changes: Number.POSITIVE_INFINITY, faults: Number.POSITIVE_INFINITY };
-let happenings = 0;
-let virtualMs = 0;
+const workers = Math.min(runs, wholeNumber('workers', values.workers, 1));
 const startedMs = performance.now();
 const cpu = process.cpuUsage();
 
-for (let seed = first; seed < first + runs; seed++) {
-  const plan = planOf(seed);
-  const outcome = await run(plan, { minimumOk: 300, minimumFaults: 5 });
-  for (const [name, counts] of outcome.met) {
-    const sums = met.get(name);
-    if (sums) for (let column = 0; column < sums.length; column++) sums[column]! += counts[column]!;
-    else met.set(name, counts);
-  }
-  happenings += outcome.history.length;
-  virtualMs += outcome.endedMs;
-  least.changes = Math.min(least.changes, outcome.final.ledger.length);
-  least.faults = Math.min(
-    least.faults,
-    outcome.history.filter((each) => each.kind === 'fault' && (each.hits ?? 0) > 0).length,
-  );
-  if (values.story) console.log(`seed ${seed}: ${outcome.hash()}, ended at ${(outcome.endedMs / 1000).toFixed(1)} s`);
-  if (outcome.violations.length === 0) continue;
-  failed.push(seed);
-  if (values.first) {
-    const [{ invariant, detail }] = outcome.violations as [Violation];
-    console.log(`seed ${seed}, ${invariant}: ${detail}`);
-    process.exit(1);
-  }
-  if (failed.length > 3) continue;
-  console.log(`\nSeed ${seed} failed; leaving out what is not needed for it …`);
-  const shrunk = await shrink(plan, outcome.violations[0]!.invariant);
-  console.log(story(shrunk.plan, shrunk.outcome.violations.length > 0 ? shrunk.outcome : outcome));
-}
-
-console.log(`\n${table(met)}\n`);
-const seconds = (performance.now() - startedMs) / 1000;
+const summary =
+  workers > 1
+    ? await runInThreads(first, runs, workers)
+    : await runSeeds({ first, runs, step: 1 }, (seed, { hash, endedMs, violations: [violation] }) => {
+        if (values.story) console.log(`seed ${seed}: ${hash()}, ended at ${(endedMs / 1000).toFixed(1)} s`);
+        if (!violation || !values.first) return true;
+        console.log(`seed ${seed}, ${violation.invariant}: ${violation.detail}`);
+        process.exit(1);
+      });
 const { user, system } = process.cpuUsage(cpu);
+const seconds = (performance.now() - startedMs) / 1000;
+const { failed } = summary;
+
+for (const { seed, violation } of failed.slice(0, 3)) {
+  console.log(`\nSeed ${seed} failed; leaving out what is not needed for it …`);
+  const shrunk = await shrink(planOf(seed), violation.invariant);
+  const outcome = shrunk.outcome.violations.length > 0 ? shrunk.outcome : await run(planOf(seed), fullSize);
+  console.log(story(shrunk.plan, outcome));
+}
+console.log(`\n${table(summary.met)}\n`);
+const seeds = failed.map(({ seed }) => seed);
 console.log(
-  `${runs} runs from seed ${first}: ${failed.length} failed${failed.length > 0 ? ` (seeds ${failed.slice(0, 20).join(', ')})` : ''}. ` +
-    `${seconds.toFixed(1)} s (${((user + system) / 1e6).toFixed(1)} s of processor time) for ${(virtualMs / 3_600_000).toFixed(1)} h of virtual time, ` +
-    `${happenings} happenings; at least ${least.changes} events and ${least.faults} faults that did something in each run.`,
+  `${runs} runs from seed ${first}: ${failed.length} failed${failed.length > 0 ? ` (seeds ${seeds.slice(0, 20).join(', ')})` : ''}. ` +
+    `${seconds.toFixed(1)} s (${((user + system) / 1e6).toFixed(1)} s of processor time${workers > 1 ? `, ${workers} threads` : ''}) ` +
+    `for ${(summary.virtualMs / 3_600_000).toFixed(1)} h of virtual time, ${summary.happenings} happenings; ` +
+    `at least ${summary.leastChanges} events and ${summary.leastFaults} faults that did something in each run.`,
 );
 process.exitCode = failed.length > 0 ? 1 : 0;
 

@@ -1,12 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
+import { fullSize as full, runInThreads, runSeeds } from './batch.ts';
 import { planOf } from './plan.ts';
 import { Random } from './random.ts';
 import { run } from './run.ts';
 import { shrink } from './shrink.ts';
 import { story } from './story.ts';
 import { World } from './world.ts';
-
-const full = { minimumOk: 300, minimumFaults: 5 };
 
 describe('the simulator', () => {
   it('finds nothing wrong with the outbox, the relay and the inbox in 20 seeded runs', async () => {
@@ -40,6 +39,12 @@ describe('the simulator', () => {
     const other = await run(planOf(8), full);
     expect(again.hash()).toBe(first.hash());
     expect(other.hash()).not.toBe(first.hash());
+  }, 60_000);
+
+  it('comes to the same in several threads as in one', async () => {
+    const inOne = await runSeeds({ first: 21, runs: 3, step: 1 });
+    expect(await runInThreads(21, 3, 2)).toEqual(inOne);
+    expect(inOne.leastChanges).toBeGreaterThanOrEqual(300);
   }, 60_000);
 
   it('shrinks a failing run to the faults and changes that it needs, and tells it in words', async () => {

@@ -4,17 +4,23 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Mutant, mutants } from './list.ts';
+import { intMutants } from './list-int.ts';
 
 /**
- * `npm run mutants [-- --only <pattern of names>]`: breaks the code in one way after the other, each in a copy of the tree, and
- * lets the simulator and unit tests look at it. Prints what killed each; exits with 1 where one survives, or where its place is
+ * `npm run mutants [-- --only <pattern of names>] [--int]`: breaks the code in one way after the other, each in a copy of the tree, and
+ * lets the simulator and unit tests look at it; with `--int` those of `list-int.ts`, and integration tests on the tests' servers. Prints what killed each; exits with 1 where one survives, or where its place is
  * no longer in the code.
  */
 const { values } = parseArgs({
-  options: { only: { type: 'string', default: '' }, workers: { type: 'string', default: '' } },
+  options: {
+    only: { type: 'string', default: '' },
+    workers: { type: 'string', default: '' },
+    int: { type: 'boolean', default: false },
+  },
 });
-const chosen = mutants.filter(({ name }) => new RegExp(values.only).test(name));
-const workers = Number(values.workers) || Math.min(2, availableParallelism());
+const chosen = (values.int ? intMutants : mutants).filter(({ name }) => new RegExp(values.only).test(name));
+// each with servers of its own has enough to do
+const workers = Number(values.workers) || (values.int ? 1 : Math.min(2, availableParallelism()));
 /** Runs of the simulator that a mutant has to survive. */
 const simulatorRuns = 40;
 /** Others may use the machine as well. */
@@ -79,11 +85,13 @@ async function judge(folder: string, tests: readonly string[], seed: number): Pr
       ...tests,
       '--bail',
       '--selectProjects',
-      'unit',
+      values.int ? 'int' : 'unit',
     ];
     const { code, output } = await node(folder, jest);
-    if (code !== 0) return `unit test: ${/● (.*)/.exec(output)?.[1]?.replace(' › ', ': ') ?? lastLine(output)}`;
+    if (code !== 0)
+      return `${values.int ? 'integration' : 'unit'} test: ${/● (.*)/.exec(output)?.[1]?.replace(' › ', ': ') ?? lastLine(output)}`;
   }
+  if (values.int) return null;
   const { code, output } = await node(folder, [
     'sim/cli.ts',
     '--runs',

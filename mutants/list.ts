@@ -95,7 +95,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a bucket is given back while its batch is in flight',
     file: 'relay/lease/elector.ts',
-    tests: ['relay/relay.unit'],
+    tests: ['relay/relays.unit'],
     find: `    finish(term)
       .then(`,
     replace: `    void finish(term);

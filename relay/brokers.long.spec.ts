@@ -74,11 +74,21 @@ const three = { replicationFactor: 3, config: { 'min.insync.replicas': '2' } };
 
 function table(verdicts: readonly BrokersVerdict[]): string {
   const rows = verdicts.map((one) => [
-    ...[one.delivery, one.adapter, one.written, one.failedWrites, one.lost.length, one.wrong.length],
+    ...[one.delivery, one.adapter, one.written, one.writesPerS, one.failedWrites, one.lost.length, one.wrong.length],
     ...[one.doubled, one.mostUnsent, one.drainMs],
   ]);
-  const head = ['mode', 'client', 'written', 'failed writes', 'lost', 'keys out of order', 'doubled', 'most unsent'];
-  return [[...head, 'drained after, ms'], Array(9).fill('---'), ...rows]
+  const head = [
+    'mode',
+    'client',
+    'written',
+    'writes/s',
+    'failed writes',
+    'lost',
+    'keys out of order',
+    'doubled',
+    'most unsent',
+  ];
+  return [[...head, 'drained after, ms'], Array(10).fill('---'), ...rows]
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n');
 }

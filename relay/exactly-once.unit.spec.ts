@@ -1,76 +1,31 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { partitionOf } from '../kafka/partitioner.ts';
 import { positionMessage, sentRow } from './delivery/position.ts';
-import { createRelay, type Relay, type RelayOptions } from './relay.ts';
+import { createRelay, type Relay } from './relay.ts';
 import { believing } from './testing/believing.ts';
 import { FakeDatabase } from './testing/fake-database.ts';
-import { FakeKafka } from './testing/fake-kafka.ts';
 import type { CommitFault } from './testing/fake-transactions.ts';
-import { VirtualClock } from './testing/virtual-clock.ts';
+import { keys, leaseMs, RelayWorld, versionsUpTo } from './testing/relay-world.ts';
 
-const leaseMs = 3_000;
 /** Of all events of the fake database. */
 const day = '2026-01-01';
 
-let clock: VirtualClock;
-let database: FakeDatabase;
-let kafka: FakeKafka;
-let relays: Relay[];
-
+let world: RelayWorld;
+let clock: RelayWorld['clock'];
+let database: RelayWorld['database'];
+let kafka: RelayWorld['kafka'];
 beforeEach(() => {
-  clock = new VirtualClock();
-  database = new FakeDatabase(clock);
-  kafka = new FakeKafka(clock);
-  relays = [];
+  world = new RelayWorld({ delivery: 'exactly-once', retry: { firstMs: 50, longestMs: 1_000 } });
+  ({ clock, database, kafka } = world);
 });
-afterEach(async () => {
-  database.fault = () => null;
-  database.slowMs = () => 0;
-  kafka.fault = () => null;
-  kafka.transactions.fault = () => null;
-  let stopped = false;
-  void Promise.all(relays.map((one) => one.stop())).then(() => {
-    stopped = true;
-  });
-  await clock.until(() => stopped, 60_000);
-});
+afterEach(() => world.end());
 
-async function started(name: string, options: Partial<RelayOptions> = {}): Promise<Relay> {
-  const made = createRelay({
-    id: name,
-    sources: [{ name: 'like', url: 'unused', store: database.store(name) }],
-    kafka: kafka.port(name),
-    delivery: 'exactly-once',
-    leaseMs,
-    batchSize: 50,
-    retry: { firstMs: 50, longestMs: 1_000 },
-    clock,
-    ...options,
-  });
-  relays.push(made);
-  let up = false;
-  void made.start().then(() => {
-    up = true;
-  });
-  await clock.until(() => up, 5_000);
-  await clock.advance(50);
-  return made;
-}
-
-const keys = Array.from({ length: 16 }, (_, key) => key + 1);
-const versionsUpTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
-const drained = () => database.pending.size === 0;
+const drained = () => world.drained();
 const insertRounds = (count: number) => {
   for (let round = 0; round < count; round++) for (const key of keys) database.insert(key);
 };
 const expectOnceInOrder = (count: number, of = keys) => {
   for (const key of of) expect(kafka.versionsOf(key)).toEqual(versionsUpTo(count));
-};
-/** Nothing of it arrives any more, at the database or at Kafka. */
-const kill = (name: string) => {
-  kafka.transactions.kill(name);
-  const before = database.fault;
-  database.fault = (relay, call) => (relay === name ? 'hangs undone' : before(relay, call));
 };
 const idOf = (bucket: number) => `hotboard.like.${bucket}`;
 const fencesOf = (bucket: number) => kafka.transactions.fences.get(idOf(bucket)) ?? 0;
@@ -82,18 +37,18 @@ const samePartition = (key: number) => (other: number) =>
 describe('exactly-once', () => {
   it('forwards a backlog in transactions, each event once and each key in order', async () => {
     insertRounds(40);
-    await started('a');
+    await world.started('a');
     await clock.until(drained, 10_000);
     expectOnceInOrder(40);
     expect(kafka.transactions.committed).toBeGreaterThan(8);
   });
 
   it('fences at once at a takeover, also where there is no work', async () => {
-    await started('a');
+    await world.started('a');
     expect(database.leases.map(({ bucket }) => fencesOf(bucket))).toEqual(Array(8).fill(1));
     await clock.advance(5_000);
-    kill('a');
-    await started('b');
+    world.kill('a');
+    await world.started('b');
     await clock.advance(leaseMs + 500);
     expect(database.leases.map(({ bucket }) => fencesOf(bucket))).toEqual(Array(8).fill(2));
     expect(kafka.log).toEqual([]);
@@ -105,7 +60,7 @@ describe('exactly-once', () => {
       let faults = 0;
       kafka.transactions.fault = () => (faults++ % 3 === 1 ? fault : null);
       insertRounds(60);
-      await started('a');
+      await world.started('a');
       await clock.until(drained, 60_000);
       expect(faults).toBeGreaterThan(20);
       await clock.advance(2_000); // what is late has arrived
@@ -116,11 +71,11 @@ describe('exactly-once', () => {
   it('is not misled by a commit that arrives only after the takeover', async () => {
     kafka.transactions.lateMs = leaseMs + 60;
     kafka.transactions.fault = (_, process) => (process === 'a' ? 'late, unknown' : null);
-    await started('a');
+    await world.started('a');
     insertRounds(3);
     await clock.advance(100);
-    kill('a');
-    await started('b');
+    world.kill('a');
+    await world.started('b');
     await clock.until(drained, 20_000);
     await clock.advance(5_000);
     expectOnceInOrder(3);
@@ -129,11 +84,11 @@ describe('exactly-once', () => {
   it('sends nothing twice when its owner dies after the commit and before the delete', async () => {
     insertRounds(30);
     database.fault = (name, call) => (name === 'a' && call === 'delete' ? 'hangs undone' : null);
-    await started('a');
+    await world.started('a');
     await clock.until(() => kafka.transactions.committed >= 8, 2_000);
-    kill('a');
+    world.kill('a');
     expect(database.pending.size).toBe(16 * 30);
-    await started('b');
+    await world.started('b');
     await clock.until(drained, 20_000);
     expectOnceInOrder(30);
   });
@@ -143,23 +98,23 @@ describe('exactly-once', () => {
     let deletes = 0;
     // the delete of the first batch never comes back: the second batch is sent beside it
     database.fault = (name, call) => (name === 'a' && call === 'delete' && deletes++ >= 0 ? 'hangs undone' : null);
-    await started('a');
+    await world.started('a');
     await clock.until(() => kafka.log.length === 100, 2_000);
-    kill('a');
-    await started('b');
+    world.kill('a');
+    await world.started('b');
     await clock.until(drained, 20_000);
     expectOnceInOrder(200, [1]);
   });
 
   it('refuses the commit of an owner that was stopped in the midst of a transaction', async () => {
-    await started('a');
+    await world.started('a');
     const woken = Promise.withResolvers<void>();
     kafka.transactions.onOpen = (_, process) => (process === 'a' ? woken.promise : undefined);
     insertRounds(5);
     await clock.advance(2_500);
     // It can't reach the database either: everything of the process stands still.
     database.fault = (name) => (name === 'a' ? 'refused' : null);
-    await started('b');
+    await world.started('b');
     await clock.until(drained, 20_000);
     database.deletes.length = 0;
     database.fault = () => null;
@@ -172,7 +127,7 @@ describe('exactly-once', () => {
   });
 
   it('does not fence again, nor send, once the database says that its lease is over', async () => {
-    await started('a');
+    await world.started('a');
     database.insert(1);
     await clock.until(drained, 2_000);
     // a's belief and the database differ, as after a jump of its clock
@@ -181,7 +136,7 @@ describe('exactly-once', () => {
     const fencesBefore = fencesOf(1);
     kafka.transactions.fault = () => 'open, unknown';
     database.insert(1);
-    relays[0]!.nudge('like', [1]);
+    world.relays[0]!.nudge('like', [1]);
     await clock.advance(20_000);
     expect(fencesOf(1) - fencesBefore).toBeLessThanOrEqual(1);
     expect(kafka.versionsOf(1)).toEqual([1]);
@@ -193,11 +148,11 @@ describe('exactly-once', () => {
     kafka.fault = (partition) => (partition === failing ? 'not stored' : null);
     const others = neighboursOf(1, (key) => !samePartition(1)(key));
     for (let round = 0; round < 10; round++) for (const key of [1, ...others]) database.insert(key);
-    await started('a');
+    await world.started('a');
     await clock.until(() => database.pending.size === 10, 10_000);
     expectOnceInOrder(10, others);
     for (const key of [1, ...others]) database.insert(key);
-    relays[0]!.nudge('like', [1]);
+    world.relays[0]!.nudge('like', [1]);
     await clock.until(() => database.pending.size === 11, 5_000);
     kafka.fault = () => null;
     await clock.until(drained, 5_000);
@@ -214,7 +169,7 @@ describe('exactly-once', () => {
       const [neighbour] = neighboursOf(1, samePartition(1));
       const all = [...keys, neighbour!];
       for (let round = 0; round < 20; round++) for (const key of all) database.insert(key);
-      await started('a');
+      await world.started('a');
       await clock.until(() => database.pending.size === 20, 2_000);
       expectOnceInOrder(
         20,
@@ -232,10 +187,10 @@ describe('exactly-once', () => {
   );
 
   it('keeps its backlog over an outage of Kafka', async () => {
-    await started('a');
+    await world.started('a');
     kafka.away = true;
     insertRounds(30);
-    relays[0]!.nudge('like');
+    world.relays[0]!.nudge('like');
     await clock.advance(60_000);
     kafka.away = false;
     await clock.until(drained, 5_000);
@@ -243,15 +198,15 @@ describe('exactly-once', () => {
   });
 
   it('deletes nothing by the position of a database that was there before', async () => {
-    await started('a');
+    await world.started('a');
     insertRounds(5);
     await clock.until(drained, 5_000);
-    kill('a');
+    world.kill('a');
     const before = kafka.log.length;
-    database = new FakeDatabase(clock); // its ids begin at 1 again
+    database = world.database = new FakeDatabase(clock); // its ids begin at 1 again
     database.incarnation = '00000000-0000-4000-8000-000000000002';
     insertRounds(5);
-    await started('b');
+    await world.started('b');
     await clock.until(drained, 20_000);
     expect(kafka.log.length - before).toBe(16 * 5);
     for (const key of keys) expect(kafka.versionsOf(key)).toEqual([...versionsUpTo(5), ...versionsUpTo(5)]);
@@ -272,7 +227,7 @@ describe('exactly-once', () => {
         rows: [sentRow({ id: '1', day }, database.events.get('1')!)],
       }),
     );
-    const one = await started('a');
+    const one = await world.started('a');
     database.insert(2);
     one.nudge('like');
     await clock.advance(10_000);
@@ -293,20 +248,20 @@ describe('exactly-once', () => {
       const place = { topic: 'hotboard.like.positions', partition: bucket };
       kafka.transactions.leave(positionMessage(place, idOf(bucket), { incarnation, epoch: 0, owner: 'x', rows }));
     }
-    await started('a');
+    await world.started('a');
     await clock.until(drained, 5_000);
     expectOnceInOrder(3);
   });
 
   it('is out of service, but never wrong, where every relay believes that it owns all', async () => {
     for (const name of ['a', 'b', 'c']) {
-      await started(name, {
+      await world.started(name, {
         sources: [{ name: 'like', url: '', store: believing(database.store(name), () => relayOf(name).id) }],
       });
     }
     for (let round = 0; round < 30; round++) {
       insertRounds(1);
-      for (const one of relays) one.nudge('like');
+      for (const one of world.relays) one.nudge('like');
       await clock.advance(100);
     }
     for (const key of keys) expect(kafka.versionsOf(key)).toEqual(versionsUpTo(kafka.versionsOf(key).length));
@@ -315,8 +270,8 @@ describe('exactly-once', () => {
 
   it('gives a bucket back also where it is told to while it begins', async () => {
     kafka.latencyMs = 1_000;
-    await started('a');
-    const second = await started('b');
+    await world.started('a');
+    const second = await world.started('b');
     const ofSecond = () => database.leases.filter(({ bucket }) => database.ownerOf(bucket) === second.id).length;
     await clock.until(() => ofSecond() === 4, 10_000);
   });
@@ -365,14 +320,14 @@ describe('exactly-once', () => {
       kafka.transactions.fault = () =>
         random() < 0.1 ? pick('committed, unknown' as const, 'open, unknown', 'late, unknown') : null;
       const names = ['r0', 'r1', 'r2'];
-      for (const name of names) void started(name);
+      for (const name of names) void world.started(name);
       for (let round = 0; round < 60; round++) {
         insertRounds(1);
-        relays[round % relays.length]?.nudge('like');
+        world.relays[round % world.relays.length]?.nudge('like');
         await clock.advance(100);
-        if (round === 15) kill('r1');
-        if (round === 25) void started('r3');
-        if (round === 40) kill('r0');
+        if (round === 15) world.kill('r1');
+        if (round === 25) void world.started('r3');
+        if (round === 40) world.kill('r0');
       }
       kafka.fault = () => null;
       kafka.transactions.fault = () => null;
@@ -388,22 +343,22 @@ describe('exactly-once', () => {
 describe('a change of the delivery mode while relays of both run', () => {
   it.each(['at-least-once', 'exactly-once'] as const)('from %s keeps the order and loses nothing', async (before) => {
     const after = before === 'at-least-once' ? 'exactly-once' : 'at-least-once';
-    await started('old1', { delivery: before });
-    await started('old2', { delivery: before });
+    await world.started('old1', { delivery: before });
+    await world.started('old2', { delivery: before });
     const rounds = async (count: number) => {
       for (let round = 0; round < count; round++) {
         insertRounds(1);
-        for (const one of relays) one.nudge('like');
+        for (const one of world.relays) one.nudge('like');
         await clock.advance(100);
       }
     };
     await rounds(20);
-    await started('new1', { delivery: after });
+    await world.started('new1', { delivery: after });
     await rounds(20);
-    kill('old1'); // with work in flight
+    world.kill('old1'); // with work in flight
     await rounds(20);
     const stopping = relayOf('old2').stop();
-    await started('new2', { delivery: after });
+    await world.started('new2', { delivery: after });
     await rounds(20);
     await stopping;
     await clock.until(drained, 20_000);
@@ -412,5 +367,5 @@ describe('a change of the delivery mode while relays of both run', () => {
 });
 
 function relayOf(name: string): Relay {
-  return relays.find(({ id }) => id.startsWith(`${name}/`))!;
+  return world.relays.find(({ id }) => id.startsWith(`${name}/`))!;
 }

@@ -1,59 +1,30 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { partitionOf } from '../../kafka/partitioner.ts';
-import { createRelay, type Relay, type RelayOptions } from '../relay.ts';
+import type { Relay } from '../relay.ts';
 import type { StoreCall } from '../testing/fake-database.ts';
 import { FakeDatabase } from '../testing/fake-database.ts';
 import { FakeKafka } from '../testing/fake-kafka.ts';
-import { VirtualClock } from '../testing/virtual-clock.ts';
+import { RelayWorld, versionsUpTo } from '../testing/relay-world.ts';
 import { afterFailure } from './decide.ts';
 
-const leaseMs = 3_000;
 /** Keys of one bucket (8 buckets); the first one is the bad one. */
 const bad = 1;
 const others = [9, 17, 25, 33];
 
-let clock: VirtualClock;
-let database: FakeDatabase;
-let kafka: FakeKafka;
-let relays: Relay[];
+let world: RelayWorld;
+let clock: RelayWorld['clock'];
+let database: RelayWorld['database'];
+let kafka: RelayWorld['kafka'];
 let attempts: number;
-
 beforeEach(() => {
-  clock = new VirtualClock();
-  database = new FakeDatabase(clock);
-  kafka = new FakeKafka(clock);
-  relays = [];
+  world = new RelayWorld();
+  ({ clock, database, kafka } = world);
   attempts = 0;
 });
 afterEach(async () => {
-  database.fault = () => null;
-  let stopped = false;
-  const all = Promise.all(relays.map((relay) => relay.stop())).then(() => {
-    stopped = true;
-  });
-  await clock.until(() => stopped, 60_000);
-  await all;
+  await world.end();
   expect(kafka.overlaps).toBe(0);
 });
-
-async function started(name: string, options: Partial<RelayOptions> = {}): Promise<Relay> {
-  const relay = createRelay({
-    id: name,
-    sources: [{ name: 'like', url: 'unused', store: database.store(name) }],
-    kafka: kafka.port(name),
-    leaseMs,
-    batchSize: 50,
-    clock,
-    ...options,
-  });
-  relays.push(relay);
-  let up = false;
-  void relay.start().then(() => {
-    up = true;
-  });
-  await clock.until(() => up, 5_000);
-  return relay;
-}
 
 /** The broker refuses events of the bad key; all of them, or those that the test names by their versions. */
 function refuse(versions: (version: number) => boolean = () => true): void {
@@ -67,14 +38,7 @@ function refuse(versions: (version: number) => boolean = () => true): void {
   };
 }
 
-async function statusOf(relay: Relay) {
-  const asking = relay.status();
-  await clock.advance(10);
-  return (await asking).sources[0]!;
-}
-
-const versionsUpTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
-const drained = () => database.pending.size === 0;
+const drained = () => world.drained();
 const blocked = () => database.blocked.keys.get(String(bad));
 const sentOf = (keys: readonly number[]) => keys.reduce((sum, key) => sum + kafka.versionsOf(key).length, 0);
 
@@ -83,7 +47,7 @@ describe('a key whose event is refused', () => {
     refuse();
     database.insert(bad, 6_000);
     for (const key of others) database.insert(key, 10);
-    await started('a', { headRows: 100 });
+    await world.started('a', { headRows: 100 });
     expect(await clock.until(() => sentOf(others) === 40, 2_000)).toBeLessThan(1_000);
     await clock.until(() => database.blocked.rowsOf(String(bad), 'blocked') === 6_000, 5_000);
     expect(database.blocked.rowsOf(String(bad), 'pending')).toBe(0);
@@ -92,7 +56,7 @@ describe('a key whose event is refused', () => {
   it('has the rows that come later put aside as well, and all come back in order', async () => {
     refuse();
     database.insert(bad, 5);
-    const relay = await started('a');
+    const relay = await world.started('a');
     await clock.until(() => blocked() !== undefined, 1_000);
     for (let round = 0; round < 10; round++) {
       database.insert(bad, 3);
@@ -110,7 +74,7 @@ describe('a key whose event is refused', () => {
   it('keeps its order where rows arrive while the others are on their way back', async () => {
     refuse();
     database.insert(bad, 5_000);
-    const relay = await started('a');
+    const relay = await world.started('a');
     await clock.until(() => database.blocked.rowsOf(String(bad), 'blocked') === 5_000, 5_000);
     kafka.fault = () => null;
     await clock.until(() => blocked()?.key.state === 'unblocking', 30_000);
@@ -126,7 +90,7 @@ describe('a key whose event is refused', () => {
   it('comes back only when the delete of what was sent of it is committed', async () => {
     refuse();
     database.insert(bad, 5);
-    await started('a');
+    await world.started('a');
     await clock.until(() => database.blocked.rowsOf(String(bad), 'blocked') === 5, 5_000);
     kafka.fault = () => null;
     database.slowMs = (_relay, call) => (call === 'delete' ? 700 : 0);
@@ -142,7 +106,7 @@ describe('a key whose event is refused', () => {
       refuse((version) => version === 4 || version === 6);
       database.insert(bad, 8);
       for (const key of others) database.insert(key, 8);
-      const relay = await started('a', { delivery, maxAttempts: 1 });
+      const relay = await world.started('a', { delivery, maxAttempts: 1 });
       expect(await clock.until(() => blocked()?.key.state === 'dead', 5_000)).toBeLessThan(500);
       expect(blocked()!.key).toMatchObject({ rowId: '4', attempts: 1 });
       expect(kafka.versionsOf(bad)).toEqual([1, 2, 3]);
@@ -160,7 +124,7 @@ describe('a key whose event is refused', () => {
     database.insert(bad, 3);
     database.events.delete('2');
     kafka.away = true;
-    await started('a', { maxAttempts: 1 });
+    await world.started('a', { maxAttempts: 1 });
     await clock.advance(3_000);
     expect(blocked()).toBeUndefined();
     kafka.away = false;
@@ -172,9 +136,9 @@ describe('a key whose event is refused', () => {
   it('counts several refused events of one batch as one attempt, waits longer each time, and is dead at the limit', async () => {
     refuse();
     database.insert(bad, 20);
-    const relay = await started('a', { maxAttempts: 4, retry: { firstMs: 100, longestMs: 1_000 } });
+    const relay = await world.started('a', { maxAttempts: 4, retry: { firstMs: 100, longestMs: 1_000 } });
     await clock.until(() => blocked()?.key.attempts === 1, 1_000);
-    expect((await statusOf(relay)).keys).toMatchObject([
+    expect((await world.statusOf(relay)).keys).toMatchObject([
       { key: '1', state: 'blocked', attempts: 1, errorCode: 'KAFKA_MESSAGE_TOO_LARGE', rowId: '1' },
     ]);
     const waits: number[] = [];
@@ -182,14 +146,14 @@ describe('a key whose event is refused', () => {
     expect(waits[1]! / waits[0]!).toBeCloseTo(2, 0);
     await clock.advance(60_000);
     expect(attempts).toBe(4);
-    expect(await statusOf(relay)).toMatchObject({ backlog: { dead: 20, deadKeys: 1, blockedKeys: 0 } });
+    expect(await world.statusOf(relay)).toMatchObject({ backlog: { dead: 20, deadKeys: 1, blockedKeys: 0 } });
     expect(relay.health().problems).toContain('like: 1 dead keys wait for an operator (relay.status, outbox.list)');
   });
 
   it('has its event replaced at the limit where keys are to go on, and the others follow in order', async () => {
     refuse((version) => version === 2);
     database.insert(bad, 5);
-    await started('a', { maxAttempts: 3, deadPolicy: 'skip-key' });
+    await world.started('a', { maxAttempts: 3, deadPolicy: 'skip-key' });
     await clock.until(drained, 60_000);
     expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4, 5]);
     expect(kafka.log.filter(({ headers }) => String(headers!.ce_type) === 'Skipped')).toHaveLength(1);
@@ -207,10 +171,10 @@ describe('a key whose event is refused', () => {
   it('goes on counting after a takeover, and waits for the time that the former owner has set', async () => {
     refuse();
     database.insert(bad, 3);
-    await started('a', { maxAttempts: 6 });
+    await world.started('a', { maxAttempts: 6 });
     await clock.until(() => blocked()?.key.attempts === 4, 60_000); // the next one is 8 s away
-    kill('a');
-    await started('b', { maxAttempts: 6 });
+    world.kill('a');
+    await world.started('b', { maxAttempts: 6 });
     await clock.advance(4_500);
     expect(blocked()!.key.attempts).toBe(4);
     await clock.until(() => blocked()?.key.attempts === 5, 8_000);
@@ -226,8 +190,8 @@ describe('a key whose event is refused', () => {
       for (const step of steps) {
         for (const at of [1, 2]) {
           for (const fault of delivery === 'exactly-once' ? (['hangs done'] as const) : faults) {
-            database = new FakeDatabase(clock);
-            kafka = new FakeKafka(clock);
+            database = world.database = new FakeDatabase(clock);
+            kafka = world.kafka = new FakeKafka(clock);
             let calls = 0;
             let dead = false;
             database.fault = (relay, call) => {
@@ -240,11 +204,11 @@ describe('a key whose event is refused', () => {
             };
             refuse();
             database.insert(bad, 2_020);
-            const first = await started('a', { delivery, stopTimeoutMs: 10 });
+            const first = await world.started('a', { delivery, stopTimeoutMs: 10 });
             await clock.advance(1_500);
             kafka.fault = () => null;
             database.insert(bad, 10);
-            const second = await started('b', { delivery });
+            const second = await world.started('b', { delivery });
             await clock.until(drained, 60_000);
             const inTopic = delivery === 'exactly-once' ? kafka.versionsOf(bad) : kafka.firstAppearances(bad);
             expect(inTopic).toEqual(versionsUpTo(2_030));
@@ -252,7 +216,7 @@ describe('a key whose event is refused', () => {
             let stopped = 0;
             for (const relay of [first, second]) void relay.stop().then(() => stopped++);
             await clock.until(() => stopped === 2, 30_000);
-            relays = [];
+            world.relays.length = 0;
           }
         }
       }
@@ -270,7 +234,7 @@ describe('a key whose event is refused', () => {
       }
       return null;
     };
-    await started('a');
+    await world.started('a');
     await clock.until(() => taken, 1_000);
     await clock.advance(1_500);
     expect(database.blocked.keys.size).toBe(0);
@@ -282,7 +246,7 @@ describe('what an operator asks for', () => {
   async function deadKey(): Promise<Relay> {
     refuse((version) => version === 1);
     database.insert(bad, 4);
-    const relay = await started('a', { maxAttempts: 2 });
+    const relay = await world.started('a', { maxAttempts: 2 });
     await clock.until(() => database.blocked.rowsOf(String(bad), 'dead') === 4, 20_000);
     return relay;
   }
@@ -353,14 +317,10 @@ describe('a partition that fails', () => {
     const free = candidates.filter((key) => partitionOf(String(key), 12) !== failing).slice(0, 5);
     for (const key of held) database.insert(key, 10);
     for (const key of free) database.insert(key, 2);
-    await started('a', { headRows: 100 });
+    await world.started('a', { headRows: 100 });
     expect(await clock.until(() => sentOf(free) === 10, 5_000)).toBeLessThan(2_000);
     kafka.fault = () => null;
     await clock.until(drained, 30_000);
     for (const key of held) expect(kafka.versionsOf(key)).toEqual(versionsUpTo(10));
   });
 });
-
-function kill(name: string): void {
-  database.fault = (relay) => (relay === name ? 'hangs undone' : null);
-}

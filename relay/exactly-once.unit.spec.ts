@@ -1,14 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { partitionOf } from '../kafka/partitioner.ts';
-import { positionMessage, sentRow } from './delivery/position.ts';
-import { createRelay, type Relay } from './relay.ts';
+import { createRelay } from './relay.ts';
 import { believing } from './testing/believing.ts';
-import { FakeDatabase } from './testing/fake-database.ts';
 import type { CommitFault } from './testing/fake-transactions.ts';
 import { keys, leaseMs, RelayWorld, versionsUpTo } from './testing/relay-world.ts';
-
-/** Of all events of the fake database. */
-const day = '2026-01-01';
 
 let world: RelayWorld;
 let clock: RelayWorld['clock'];
@@ -21,9 +16,6 @@ beforeEach(() => {
 afterEach(() => world.end());
 
 const drained = () => world.drained();
-const insertRounds = (count: number) => {
-  for (let round = 0; round < count; round++) for (const key of keys) database.insert(key);
-};
 const expectOnceInOrder = (count: number, of = keys) => {
   for (const key of of) expect(kafka.versionsOf(key)).toEqual(versionsUpTo(count));
 };
@@ -36,7 +28,7 @@ const samePartition = (key: number) => (other: number) =>
 
 describe('exactly-once', () => {
   it('forwards a backlog in transactions, each event once and each key in order', async () => {
-    insertRounds(40);
+    world.insertRounds(40);
     await world.started('a');
     await clock.until(drained, 10_000);
     expectOnceInOrder(40);
@@ -59,7 +51,7 @@ describe('exactly-once', () => {
     async (fault) => {
       let faults = 0;
       kafka.transactions.fault = () => (faults++ % 3 === 1 ? fault : null);
-      insertRounds(60);
+      world.insertRounds(60);
       await world.started('a');
       await clock.until(drained, 60_000);
       expect(faults).toBeGreaterThan(20);
@@ -72,7 +64,7 @@ describe('exactly-once', () => {
     kafka.transactions.lateMs = leaseMs + 60;
     kafka.transactions.fault = (_, process) => (process === 'a' ? 'late, unknown' : null);
     await world.started('a');
-    insertRounds(3);
+    world.insertRounds(3);
     await clock.advance(100);
     world.kill('a');
     await world.started('b');
@@ -82,7 +74,7 @@ describe('exactly-once', () => {
   });
 
   it('sends nothing twice when its owner dies after the commit and before the delete', async () => {
-    insertRounds(30);
+    world.insertRounds(30);
     database.fault = (name, call) => (name === 'a' && call === 'delete' ? 'hangs undone' : null);
     await world.started('a');
     await clock.until(() => kafka.transactions.committed >= 8, 2_000);
@@ -110,7 +102,7 @@ describe('exactly-once', () => {
     await world.started('a');
     const woken = Promise.withResolvers<void>();
     kafka.transactions.onOpen = (_, process) => (process === 'a' ? woken.promise : undefined);
-    insertRounds(5);
+    world.insertRounds(5);
     await clock.advance(2_500);
     // It can't reach the database either: everything of the process stands still.
     database.fault = (name) => (name === 'a' ? 'refused' : null);
@@ -189,7 +181,7 @@ describe('exactly-once', () => {
   it('keeps its backlog over an outage of Kafka', async () => {
     await world.started('a');
     kafka.away = true;
-    insertRounds(30);
+    world.insertRounds(30);
     world.relays[0]!.nudge('like');
     await clock.advance(60_000);
     kafka.away = false;
@@ -197,70 +189,14 @@ describe('exactly-once', () => {
     expectOnceInOrder(30);
   });
 
-  it('deletes nothing by the position of a database that was there before', async () => {
-    await world.started('a');
-    insertRounds(5);
-    await clock.until(drained, 5_000);
-    world.kill('a');
-    const before = kafka.log.length;
-    database = world.database = new FakeDatabase(clock); // its ids begin at 1 again
-    database.incarnation = '00000000-0000-4000-8000-000000000002';
-    insertRounds(5);
-    await world.started('b');
-    await clock.until(drained, 20_000);
-    expect(kafka.log.length - before).toBe(16 * 5);
-    for (const key of keys) expect(kafka.versionsOf(key)).toEqual([...versionsUpTo(5), ...versionsUpTo(5)]);
-  });
-
-  it.each([
-    ['a later term', { epoch: 9, owner: 'b/1' }],
-    ['the same term of somebody else', { epoch: 1, owner: 'b/1' }],
-  ])('neither sends nor deletes behind a position of %s, and says what to do', async (_, { epoch, owner }) => {
-    const { incarnation } = database;
-    database.insert(1);
-    const place = { topic: 'hotboard.like.positions', partition: 1 };
-    kafka.transactions.leave(
-      positionMessage(place, idOf(1), {
-        incarnation,
-        epoch,
-        owner,
-        rows: [sentRow({ id: '1', day }, database.events.get('1')!)],
-      }),
-    );
-    const one = await world.started('a');
-    database.insert(2);
-    one.nudge('like');
-    await clock.advance(10_000);
-    expect(kafka.versionsOf(1)).toEqual([]);
-    expect(kafka.versionsOf(2)).toEqual([1]); // the other buckets work
-    expect(database.deletes.flatMap(({ ids }) => ids)).toEqual(['2']);
-    expect(one.health().problems).toEqual([expect.stringMatching(/like\.1: RELAY_POSITION_LATER .*new incarnation/)]);
-    database.incarnation = '00000000-0000-4000-8000-000000000003';
-    await clock.until(drained, 5_000);
-    expect(kafka.versionsOf(1)).toEqual([1]);
-  });
-
-  it('deletes nothing of a restored database that gives the same ids to other events', async () => {
-    const { incarnation } = database;
-    insertRounds(3);
-    const rows = Array.from({ length: 48 }, (_, index) => ({ id: String(index + 1), day, check: 'restored' }));
-    for (let bucket = 0; bucket < 8; bucket++) {
-      const place = { topic: 'hotboard.like.positions', partition: bucket };
-      kafka.transactions.leave(positionMessage(place, idOf(bucket), { incarnation, epoch: 0, owner: 'x', rows }));
-    }
-    await world.started('a');
-    await clock.until(drained, 5_000);
-    expectOnceInOrder(3);
-  });
-
   it('is out of service, but never wrong, where every relay believes that it owns all', async () => {
     for (const name of ['a', 'b', 'c']) {
       await world.started(name, {
-        sources: [{ name: 'like', url: '', store: believing(database.store(name), () => relayOf(name).id) }],
+        sources: [{ name: 'like', url: '', store: believing(database.store(name), () => world.relayOf(name).id) }],
       });
     }
     for (let round = 0; round < 30; round++) {
-      insertRounds(1);
+      world.insertRounds(1);
       for (const one of world.relays) one.nudge('like');
       await clock.advance(100);
     }
@@ -322,7 +258,7 @@ describe('exactly-once', () => {
       const names = ['r0', 'r1', 'r2'];
       for (const name of names) void world.started(name);
       for (let round = 0; round < 60; round++) {
-        insertRounds(1);
+        world.insertRounds(1);
         world.relays[round % world.relays.length]?.nudge('like');
         await clock.advance(100);
         if (round === 15) world.kill('r1');
@@ -339,33 +275,3 @@ describe('exactly-once', () => {
     },
   );
 });
-
-describe('a change of the delivery mode while relays of both run', () => {
-  it.each(['at-least-once', 'exactly-once'] as const)('from %s keeps the order and loses nothing', async (before) => {
-    const after = before === 'at-least-once' ? 'exactly-once' : 'at-least-once';
-    await world.started('old1', { delivery: before });
-    await world.started('old2', { delivery: before });
-    const rounds = async (count: number) => {
-      for (let round = 0; round < count; round++) {
-        insertRounds(1);
-        for (const one of world.relays) one.nudge('like');
-        await clock.advance(100);
-      }
-    };
-    await rounds(20);
-    await world.started('new1', { delivery: after });
-    await rounds(20);
-    world.kill('old1'); // with work in flight
-    await rounds(20);
-    const stopping = relayOf('old2').stop();
-    await world.started('new2', { delivery: after });
-    await rounds(20);
-    await stopping;
-    await clock.until(drained, 20_000);
-    for (const key of keys) expect(kafka.firstAppearances(key)).toEqual(versionsUpTo(80));
-  });
-});
-
-function relayOf(name: string): Relay {
-  return world.relays.find(({ id }) => id.startsWith(`${name}/`))!;
-}

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { partitionOf } from '../../kafka/partitioner.ts';
-import type { Relay } from '../relay.ts';
 import type { StoreCall } from '../testing/fake-database.ts';
 import { FakeDatabase } from '../testing/fake-database.ts';
 import { FakeKafka } from '../testing/fake-kafka.ts';
@@ -15,28 +14,14 @@ let world: RelayWorld;
 let clock: RelayWorld['clock'];
 let database: RelayWorld['database'];
 let kafka: RelayWorld['kafka'];
-let attempts: number;
 beforeEach(() => {
   world = new RelayWorld();
   ({ clock, database, kafka } = world);
-  attempts = 0;
 });
 afterEach(async () => {
   await world.end();
   expect(kafka.overlaps).toBe(0);
 });
-
-/** The broker refuses events of the bad key; all of them, or those that the test names by their versions. */
-function refuse(versions: (version: number) => boolean = () => true): void {
-  kafka.fault = (_partition, messages) => {
-    const isBad = ({ key, headers }: (typeof messages)[number]) =>
-      String(key) === String(bad) &&
-      String(headers!.ce_type) !== 'Skipped' &&
-      versions(Number(headers!.ce_aggregateversion));
-    if (messages.some(isBad)) attempts++;
-    return { refuse: isBad };
-  };
-}
 
 const drained = () => world.drained();
 const blocked = () => database.blocked.keys.get(String(bad));
@@ -44,7 +29,7 @@ const sentOf = (keys: readonly number[]) => keys.reduce((sum, key) => sum + kafk
 
 describe('a key whose event is refused', () => {
   it('holds up no other key, however many rows are behind it, and its rows are put aside', async () => {
-    refuse();
+    world.refuse(bad);
     database.insert(bad, 6_000);
     for (const key of others) database.insert(key, 10);
     await world.started('a', { headRows: 100 });
@@ -54,7 +39,7 @@ describe('a key whose event is refused', () => {
   });
 
   it('has the rows that come later put aside as well, and all come back in order', async () => {
-    refuse();
+    world.refuse(bad);
     database.insert(bad, 5);
     const relay = await world.started('a');
     await clock.until(() => blocked() !== undefined, 1_000);
@@ -72,7 +57,7 @@ describe('a key whose event is refused', () => {
   });
 
   it('keeps its order where rows arrive while the others are on their way back', async () => {
-    refuse();
+    world.refuse(bad);
     database.insert(bad, 5_000);
     const relay = await world.started('a');
     await clock.until(() => database.blocked.rowsOf(String(bad), 'blocked') === 5_000, 5_000);
@@ -88,7 +73,7 @@ describe('a key whose event is refused', () => {
   });
 
   it('comes back only when the delete of what was sent of it is committed', async () => {
-    refuse();
+    world.refuse(bad);
     database.insert(bad, 5);
     await world.started('a');
     await clock.until(() => database.blocked.rowsOf(String(bad), 'blocked') === 5, 5_000);
@@ -103,7 +88,7 @@ describe('a key whose event is refused', () => {
   it.each(['at-least-once', 'exactly-once'] as const)(
     'is held up by its first unsent event only: what was refused behind that counts no attempt (%s)',
     async (delivery) => {
-      refuse((version) => version === 4 || version === 6);
+      world.refuse(bad, (version) => version === 4 || version === 6);
       database.insert(bad, 8);
       for (const key of others) database.insert(key, 8);
       const relay = await world.started('a', { delivery, maxAttempts: 1 });
@@ -112,7 +97,7 @@ describe('a key whose event is refused', () => {
       expect(kafka.versionsOf(bad)).toEqual([1, 2, 3]);
       await clock.until(() => database.blocked.rowsOf(String(bad), 'dead') === 5, 5_000);
       expect(sentOf(others)).toBe(32);
-      refuse((version) => version === 6);
+      world.refuse(bad, (version) => version === 6);
       database.blocked.request({ keyHash: String(bad), action: 'retry', rowId: '4', reason: 'why' });
       relay.nudge('like', [bad]);
       await clock.until(() => blocked()?.key.rowId === '6', 5_000);
@@ -134,7 +119,7 @@ describe('a key whose event is refused', () => {
   });
 
   it('counts several refused events of one batch as one attempt, waits longer each time, and is dead at the limit', async () => {
-    refuse();
+    world.refuse(bad);
     database.insert(bad, 20);
     const relay = await world.started('a', { maxAttempts: 4, retry: { firstMs: 100, longestMs: 1_000 } });
     await clock.until(() => blocked()?.key.attempts === 1, 1_000);
@@ -145,13 +130,13 @@ describe('a key whose event is refused', () => {
     for (const attempt of [2, 3, 4]) waits.push(await clock.until(() => blocked()?.key.attempts === attempt, 10_000));
     expect(waits[1]! / waits[0]!).toBeCloseTo(2, 0);
     await clock.advance(60_000);
-    expect(attempts).toBe(4);
+    expect(world.refusals).toBe(4);
     expect(await world.statusOf(relay)).toMatchObject({ backlog: { dead: 20, deadKeys: 1, blockedKeys: 0 } });
     expect(relay.health().problems).toContain('like: 1 dead keys wait for an operator (relay.status, outbox.list)');
   });
 
   it('has its event replaced at the limit where keys are to go on, and the others follow in order', async () => {
-    refuse((version) => version === 2);
+    world.refuse(bad, (version) => version === 2);
     database.insert(bad, 5);
     await world.started('a', { maxAttempts: 3, deadPolicy: 'skip-key' });
     await clock.until(drained, 60_000);
@@ -169,7 +154,7 @@ describe('a key whose event is refused', () => {
   });
 
   it('goes on counting after a takeover, and waits for the time that the former owner has set', async () => {
-    refuse();
+    world.refuse(bad);
     database.insert(bad, 3);
     await world.started('a', { maxAttempts: 6 });
     await clock.until(() => blocked()?.key.attempts === 4, 60_000); // the next one is 8 s away
@@ -179,7 +164,7 @@ describe('a key whose event is refused', () => {
     expect(blocked()!.key.attempts).toBe(4);
     await clock.until(() => blocked()?.key.attempts === 5, 8_000);
     await clock.until(() => blocked()?.key.state === 'dead', 60_000);
-    expect(attempts).toBe(6);
+    expect(world.refusals).toBe(6);
   });
 
   it.each(['at-least-once', 'exactly-once'] as const)(
@@ -202,7 +187,7 @@ describe('a key whose event is refused', () => {
               kafka.transactions.kill('a');
               return fault;
             };
-            refuse();
+            world.refuse(bad);
             database.insert(bad, 2_020);
             const first = await world.started('a', { delivery, stopTimeoutMs: 10 });
             await clock.advance(1_500);
@@ -224,7 +209,7 @@ describe('a key whose event is refused', () => {
   );
 
   it('changes nothing of its bucket when the term is over', async () => {
-    refuse();
+    world.refuse(bad);
     database.insert(bad, 3);
     let taken = false;
     database.fault = (_relay, call) => {
@@ -239,72 +224,6 @@ describe('a key whose event is refused', () => {
     await clock.advance(1_500);
     expect(database.blocked.keys.size).toBe(0);
     await clock.until(() => blocked() !== undefined, 10_000); // in a term of its own
-  });
-});
-
-describe('what an operator asks for', () => {
-  async function deadKey(): Promise<Relay> {
-    refuse((version) => version === 1);
-    database.insert(bad, 4);
-    const relay = await world.started('a', { maxAttempts: 2 });
-    await clock.until(() => database.blocked.rowsOf(String(bad), 'dead') === 4, 20_000);
-    return relay;
-  }
-  const ask = (action: 'retry' | 'drop' | 'edit', payload?: string) =>
-    database.blocked.request({
-      keyHash: String(bad),
-      action,
-      rowId: '1',
-      reason: 'why',
-      ...(payload ? { payload } : {}),
-    });
-
-  it('is found by the poll where nobody nudges: a retry that fails again counts anew', async () => {
-    await deadKey();
-    await clock.advance(30_000);
-    const before = attempts;
-    const id = ask('retry');
-    await clock.until(() => database.blocked.requests.get(id)!.outcome === 'done', 2_500);
-    await clock.until(() => blocked()?.key.state === 'dead', 10_000);
-    expect(attempts - before).toBe(2);
-  });
-
-  it('can be a retry that succeeds, and the key goes on in order', async () => {
-    const relay = await deadKey();
-    kafka.fault = () => null;
-    ask('retry');
-    relay.nudge('like', [bad]);
-    expect(await clock.until(drained, 5_000)).toBeLessThan(1_000);
-    expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4]);
-  });
-
-  it('can be to drop or to edit the event', async () => {
-    const relay = await deadKey();
-    ask('drop');
-    relay.nudge('like', [bad]);
-    await clock.until(drained, 5_000);
-    expect(kafka.log.map(({ headers }) => String(headers!.ce_type))).toEqual([
-      'Skipped',
-      ...Array(3).fill('ArticleLiked'),
-    ]);
-    database.insert(bad);
-    refuse((version) => version === 5 && !kafka.log.length);
-    relay.nudge('like', [bad]);
-    await clock.until(drained, 5_000);
-  });
-
-  it('is refused where the event was sent meanwhile', async () => {
-    await deadKey();
-    kafka.fault = () => null;
-    const retry = ask('retry');
-    await clock.until(() => database.blocked.requests.get(retry)!.outcome === 'done', 5_000);
-    await clock.until(() => blocked()?.key.state === 'unblocking', 5_000);
-    const drop = ask('drop');
-    await clock.until(() => database.blocked.requests.get(drop)!.outcome !== 'requested', 5_000);
-    expect(database.blocked.requests.get(drop)!.outcome).toBe('refused');
-    await clock.until(drained, 5_000);
-    await clock.until(() => database.blocked.keys.size === 0, 5_000);
-    expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4]);
   });
 });
 

@@ -1,3 +1,5 @@
+import { headerNames } from '../../events/envelope.ts';
+import { SkippedV1 } from '../../events/skipped.ts';
 import { createRelay, type Relay, type RelayOptions } from '../relay.ts';
 import { FakeDatabase } from './fake-database.ts';
 import { FakeKafka } from './fake-kafka.ts';
@@ -15,6 +17,8 @@ export class RelayWorld {
   readonly #defaults: Partial<RelayOptions>;
   database: FakeDatabase;
   kafka: FakeKafka;
+  /** Batches in which `refuse` found something. */
+  refusals = 0;
 
   /** `defaults`: options of all its relays. */
   constructor(defaults: Partial<RelayOptions> = {}) {
@@ -62,6 +66,18 @@ export class RelayWorld {
     await this.stop();
   }
 
+  /** The broker refuses events of this key: all of them, or those of some versions; never one that stands for a skipped one. */
+  refuse(key: number, versions: (version: number) => boolean = () => true): void {
+    this.kafka.fault = (_partition, messages) => {
+      const isBad = ({ key: of, headers }: (typeof messages)[number]) =>
+        String(of) === String(key) &&
+        String(headers![headerNames.type]) !== SkippedV1.type &&
+        versions(Number(headers![headerNames.version]));
+      if (messages.some(isBad)) this.refusals++;
+      return { refuse: isBad };
+    };
+  }
+
   /** From now on the process of this relay is gone: nothing of it arrives, at the database or at Kafka. */
   kill(name: string): void {
     this.kafka.transactions.kill(name);
@@ -73,6 +89,15 @@ export class RelayWorld {
     const asking = relay.status();
     await this.clock.advance(10);
     return (await asking).sources[0]!;
+  }
+
+  /** One event for each of `keys`, so many times. */
+  insertRounds(count: number): void {
+    for (let round = 0; round < count; round++) for (const key of keys) this.database.insert(key);
+  }
+
+  relayOf(name: string): Relay {
+    return this.relays.find(({ id }) => id.startsWith(`${name}/`))!;
   }
 
   drained(): boolean {

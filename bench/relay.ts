@@ -139,7 +139,7 @@ async function drain(
     const relay = startRelayProcess(settings, profile);
     try {
       const { atMs: startedMs } = await relay.waitFor('started');
-      const { atMs: doneMs, cpuMs } = await relay.waitFor('done');
+      const { atMs: doneMs, cpuMs, span } = await relay.waitFor('done');
       const { maxRssMb } = await relay.stop();
       const stored = (await context.admin.offsets(topic)).reduce((sum, { end }) => sum + Number(end), 0);
       // Where there are transactions their markers take offsets, too.
@@ -147,7 +147,7 @@ async function drain(
       if (!isWhole || !(await outbox.isEmpty())) throw new Error(`${stored} of ${rows} events are in the topic`);
       console.error(`drain ${round}, ${mode}: ${rows} rows in ${((doneMs - startedMs) / 1000).toFixed(1)} s`);
       const perS = rows / ((doneMs - startedMs) / 1000);
-      return { mode, rows, perS, cpuUsPerEvent: (cpuMs * 1000) / rows, maxRssMb, spent: spentBy(profile) };
+      return { mode, rows, perS, cpuUsPerEvent: (cpuMs * 1000) / rows, maxRssMb, spent: spentBy(profile, span) };
     } finally {
       relay.kill();
     }
@@ -166,7 +166,6 @@ async function commitToAck(context: Context, mode: DeliveryMode, limits: Limits)
     const settings = { url: outbox.url, brokers, topic, partitions, delivery: mode, timesAcknowledgements: true };
     const profile = profileFolder && join(profileFolder, topic);
     const relay = startRelayProcess(settings, profile);
-    const bornMs = nowMs();
     try {
       await relay.waitFor('started');
       await writeAtRate(outbox, warmUpMs, (_, nudged) => relay.nudge(nudged));
@@ -179,8 +178,7 @@ async function commitToAck(context: Context, mode: DeliveryMode, limits: Limits)
       });
       const perS = committedMs.size / ((nowMs() - startedMs) / 1000);
       for (let tries = 0; tries < 500 && !(await outbox.isEmpty()); tries++) await pause(20);
-      const { acknowledgedMs, maxRssMb, cpuMs, elapsedMs } = await relay.stop();
-      const profiledS = (nowMs() - bornMs) / 1000;
+      const { acknowledgedMs, maxRssMb, cpuMs, elapsedMs, span } = await relay.stop();
       const acknowledged = new Map(acknowledgedMs.toReversed());
       const ms = [...committedMs].flatMap(([id, atMs]) =>
         acknowledged.has(id) ? [Math.max(0, acknowledged.get(id)! - atMs)] : [],
@@ -188,7 +186,16 @@ async function commitToAck(context: Context, mode: DeliveryMode, limits: Limits)
       limits.inserts ||= await bareInserts(outbox, 3_000);
       const missing = committedMs.size - ms.length;
       const cpuMsPerS = (cpuMs * 1000) / elapsedMs;
-      return { mode, ms, perS, missing, maxRssMb, cpuMsPerS, profiledS, spent: spentBy(profile) };
+      return {
+        mode,
+        ms,
+        perS,
+        missing,
+        maxRssMb,
+        cpuMsPerS,
+        measuredS: elapsedMs / 1000,
+        spent: spentBy(profile, span),
+      };
     } finally {
       relay.kill();
     }
@@ -217,7 +224,7 @@ async function writeAtRate(
   await Promise.all(running);
 }
 
-function spentBy(folder: string | undefined): Spent | null {
+function spentBy(folder: string | undefined, span: [fromUs: number, toUs: number]): Spent | null {
   const profile = folder === undefined ? undefined : readProfiles(folder).at(-1)?.profile;
-  return profile ? spentIn(profile) : null;
+  return profile ? spentIn(profile, ...span) : null;
 }

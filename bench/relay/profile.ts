@@ -8,6 +8,8 @@ export interface CpuProfile {
     callFrame: { functionName: string; url: string; lineNumber: number };
     children?: readonly number[];
   }[];
+  /** On the clock of `process.hrtime`. */
+  startTime: number;
   samples: readonly number[];
   timeDeltas: readonly number[];
 }
@@ -21,8 +23,8 @@ export interface Spent {
   idleUs: number;
 }
 
-/** `startUs`, `endUs`: only this part, counted from the beginning of the profile. */
-export function spentIn(profile: CpuProfile, startUs = 0, endUs = Number.POSITIVE_INFINITY): Spent {
+/** `from`, `to`: only this part, on the clock of `process.hrtime`, in µs. */
+export function spentIn(profile: CpuProfile, from = 0, to = Number.POSITIVE_INFINITY): Spent {
   const areas = new Map<string, number>();
   const functions = new Map<string, number>();
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
@@ -34,11 +36,11 @@ export function spentIn(profile: CpuProfile, startUs = 0, endUs = Number.POSITIV
     for (const child of children) visit(child, area);
   };
   visit(profile.nodes[0]!.id, 'the runtime: events, timers, streams');
-  let [atUs, idleUs] = [0, 0];
+  let [atUs, idleUs] = [profile.startTime, 0];
   for (const [index, id] of profile.samples.entries()) {
     const us = profile.timeDeltas[index] ?? 0;
     atUs += us;
-    if (atUs < startUs || atUs > endUs) continue;
+    if (atUs < from || atUs > to) continue;
     const { callFrame } = nodes.get(id)!;
     if (callFrame.functionName === '(idle)') {
       idleUs += us;

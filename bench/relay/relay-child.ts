@@ -21,6 +21,8 @@ export type ToRelay = { kind: 'nudge'; buckets: number[] } | { kind: 'measure' }
 /** Since the start, or since `measure`. */
 interface Used {
   elapsedMs: number;
+  /** When it began and ended, on the clock of `process.hrtime`, in µs: where it is in a CPU profile. */
+  span: [fromUs: number, toUs: number];
   cpuMs: number;
   rssMb: number;
   maxRssMb: number;

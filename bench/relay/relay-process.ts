@@ -13,6 +13,7 @@ const port = createPlatformaticPort({ brokers: settings.brokers, clientId: 'benc
 let deleted = 0;
 let startedMs = nowMs();
 let cpuBefore = process.cpuUsage();
+let beganUs = hrtimeUs();
 
 const relay = createRelay({
   sources: [{ name: 'like', url: settings.url, topic: settings.topic, partitions: settings.partitions }],
@@ -34,7 +35,7 @@ const relay = createRelay({
 
 process.on('message', async (message: ToRelay) => {
   if (message.kind === 'nudge') relay.nudge('like', message.buckets);
-  else if (message.kind === 'measure') [startedMs, cpuBefore] = [nowMs(), process.cpuUsage()];
+  else if (message.kind === 'measure') [startedMs, cpuBefore, beganUs] = [nowMs(), process.cpuUsage(), hrtimeUs()];
   else {
     const atEnd = used();
     await relay.stop();
@@ -55,10 +56,15 @@ function used() {
   const { user, system } = process.cpuUsage(cpuBefore);
   return {
     elapsedMs: nowMs() - startedMs,
+    span: [beganUs, hrtimeUs()] as [number, number],
     cpuMs: (user + system) / 1000,
     rssMb: process.memoryUsage.rss() / 2 ** 20,
     maxRssMb: process.resourceUsage().maxRSS / 1024,
   };
+}
+
+function hrtimeUs(): number {
+  return Number(process.hrtime.bigint() / 1_000n);
 }
 
 /** Notes when each event was acknowledged. */

@@ -3,6 +3,14 @@ import type { OutgoingMessage } from '../../kafka/port.ts';
 import type { Routed } from '../batch/pack.ts';
 import type { StoredEvent } from '../sources/store.ts';
 
+/** Headers that all events of a type have. */
+interface Template extends Pick<StoredEvent, 'eventType' | 'schemaVersion' | 'aggregateType'> {
+  headers: Readonly<Record<string, Buffer>>;
+}
+
+/** A source has a few types. Comparing with each is faster than a key that is put together for each event. */
+const mostTemplates = 32;
+
 /**
  * Makes Kafka messages of a source's stored events: the key is the aggregate's id, the value the payload's bytes as they
  * are stored, the headers those of `headersOf`. Most of an event's headers are the same for all of its type: those are
@@ -10,20 +18,23 @@ import type { StoredEvent } from '../sources/store.ts';
  */
 export function createMessages(source: string): (routed: Routed, incarnation: string) => OutgoingMessage {
   let madeFor = '';
-  let templates = new Map<string, Readonly<Record<string, Buffer>>>();
+  let templates: Template[] = [];
 
-  const templateOf = (event: StoredEvent, incarnation: string): Readonly<Record<string, Buffer>> => {
+  const templateOf = (event: StoredEvent, incarnation: string): Template['headers'] => {
     if (madeFor !== incarnation) {
       madeFor = incarnation;
-      templates = new Map();
+      templates = [];
     }
-    const name = `${event.eventType} ${event.schemaVersion} ${event.aggregateType}`;
-    let template = templates.get(name);
-    if (!template) {
-      template = encoded(headersOf(envelope(event, source, incarnation)));
-      templates.set(name, template);
+    const { eventType, schemaVersion, aggregateType } = event;
+    for (const one of templates) {
+      if (one.eventType === eventType && one.schemaVersion === schemaVersion && one.aggregateType === aggregateType) {
+        return one.headers;
+      }
     }
-    return template;
+    const headers = encoded(headersOf(envelope(event, source, incarnation)));
+    if (templates.length === mostTemplates) templates = [];
+    templates.push({ eventType, schemaVersion, aggregateType, headers });
+    return headers;
   };
 
   return ({ event, topic, partition }, incarnation) => {

@@ -23,6 +23,7 @@ export type {
 export { createInbox, type Inbox, type InboxOptions } from './inbox/inbox.ts';
 export { InboxConfigError, type InboxRetention } from './inbox/retention/settings.ts';
 export { mysqlStore } from './inbox/store/mysql.ts';
+export { InboxModeError } from './inbox/store/store.ts';
 export { KafkaError, type KafkaErrorCode } from './kafka/errors.ts';
 export { createKafkajsPort } from './kafka/kafkajs/index.ts';
 export { partitionOf } from './kafka/partitioner.ts';

@@ -21,7 +21,7 @@ const fixedPerS = 4000;
 
 /**
  * Reads of the hot list at the gateway of one edge, beside moleculer-web with an action that answers the same, and the rebuild of
- * the lists. Options: `--articles=100000`, `--seconds=8` (each load), `--profile=FOLDER` (a CPU profile of the edge).
+ * the lists. Options: `--articles=100000`, `--seconds=8` (each load), `--only=rebuild`, `--profile=FOLDER` (a CPU profile of the edge).
  */
 const bench: Bench = {
   title: 'The hot list: reads at the gateway of one edge, 100 connections; rebuild of a day',
@@ -39,6 +39,7 @@ const bench: Bench = {
       return measure(settings, {
         articles: Number(given.articles ?? 100_000),
         seconds: Number(given.seconds ?? 8),
+        only: given.only,
         profileFolder: given.profile,
       });
     });
@@ -50,15 +51,23 @@ export default bench;
 interface Extent {
   articles: number;
   seconds: number;
+  only: string | undefined;
   profileFolder: string | undefined;
 }
 
-async function measure(env: NodeJS.ProcessEnv, { articles, seconds, profileFolder }: Extent): Promise<BenchResult> {
+async function measure(env: NodeJS.ProcessEnv, extent: Extent): Promise<BenchResult> {
+  const { articles, seconds, only, profileFolder } = extent;
   const config = loadConfig(env);
   for (const { name, sets } of boardDatabases) {
     await migrateDatabase({ url: databaseUrl(config, name), sets, buckets: config.buckets });
   }
   const rebuildMs = await rebuilds(config, articles);
+  const rebuilt = {
+    rebuildArticles: articles,
+    rebuildMs: Math.round(percentile(rebuildMs, 0.5)),
+    rebuildMaxMs: Math.round(Math.max(...rebuildMs)),
+  };
+  if (only === 'rebuild') return { rows: [rebuildRow(rebuilt)], figures: rebuilt };
   const edge = await startProcess(join(import.meta.dirname, '../cluster/node.ts'), [], env, profileFolder);
   console.error(`the edge listens on port ${edge.httpPort}`);
   try {
@@ -78,11 +87,9 @@ async function measure(env: NodeJS.ProcessEnv, { articles, seconds, profileFolde
       ...named('windowOfBoard', week),
       ...named('limit', bare),
       ofLimit: Math.round((most.perS / bare.perS) * 100) / 100,
-      rebuildArticles: articles,
-      rebuildMs: Math.round(percentile(rebuildMs, 0.5)),
-      rebuildMaxMs: Math.round(Math.max(...rebuildMs)),
+      ...rebuilt,
     };
-    return { rows: table(figures), figures };
+    return { rows: [...table(figures), rebuildRow(rebuilt)], figures };
   } finally {
     await edge.stop();
   }
@@ -162,6 +169,9 @@ function table(figures: Record<string, number>): BenchResult['rows'] {
     row("the day's list", 'list', '8,000/s'),
     row(`the day's list at ${fixedPerS}/s`, 'atRate', 'p99 < 20 ms'),
     row('a week of one board', 'windowOfBoard', ''),
-    { what: `rebuild of ${figures.rebuildArticles} articles, ms`, ms: figures.rebuildMs!, goal: '5,000 ms' },
   ];
+}
+
+function rebuildRow({ rebuildArticles, rebuildMs }: { rebuildArticles: number; rebuildMs: number }) {
+  return { what: `rebuild of ${rebuildArticles} articles, ms`, ms: rebuildMs, goal: '5,000 ms' };
 }

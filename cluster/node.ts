@@ -11,6 +11,7 @@ const needsAPerson = new Set<unknown>([
   'CONFIG_INVALID',
   'RELAY_CONFIG_INVALID',
   'INBOX_CONFIG_INVALID',
+  'INBOX_MODE_CHANGED',
   'DATABASE_BEHIND',
   'DATABASE_REFUSED',
 ]);

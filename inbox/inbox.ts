@@ -13,15 +13,16 @@ import { Progress } from './progress.ts';
 import { Purger } from './retention/purger.ts';
 import { InboxConfigError, usualRetention } from './retention/settings.ts';
 import { type InboxStatus, statusOf } from './status.ts';
-import type { Position } from './store/store.ts';
+import { InboxModeError, type Position } from './store/store.ts';
 import { createWorker, inWords, type WorkerOptions } from './worker.ts';
 
 export type { InboxOptions } from './options.ts';
 
 export interface Inbox {
   /**
-   * Returns at once, also where Kafka or the database is away: the inbox goes on trying for ever. With `retention` it waits up to
-   * 5 s for what the topics say of theirs. Throws `InboxConfigError` where the two don't go together.
+   * Waits up to 5 s for the database, and with `retention` for as long for what the topics say of theirs; where they are away, the
+   * inbox goes on trying for ever. Throws `InboxModeError` where the database has this consumer with another mode, and
+   * `InboxConfigError` where the topics' retention and the inbox's don't go together.
    */
   start(): Promise<void>;
   /** Finishes the transactions in hand, commits their offsets and leaves the group. */
@@ -36,6 +37,8 @@ export interface Inbox {
   readonly deadLetters: DeadLetters;
 }
 
+/** How long a start waits for the database; where that takes longer, the first work asks again. */
+const registerLimitMs = 5000;
 /** How long a consumer may take to stop before it is given up. */
 const stopLimitMs = 15_000;
 
@@ -96,6 +99,7 @@ export function createInbox(options: InboxOptions): Inbox {
   let admin: Admin | null = null;
   let purger: Purger | null = null;
   let rebuilds = 0;
+  let refused: InboxModeError | null = null;
   let cancelWatch = () => {};
   let running = false;
   const figures = new Figures({
@@ -117,6 +121,7 @@ export function createInbox(options: InboxOptions): Inbox {
       running = true;
       admin = options.kafka.admin();
       try {
+        await register();
         purger = purgerOf(admin);
         await purger?.start();
       } catch (error) {
@@ -146,6 +151,7 @@ export function createInbox(options: InboxOptions): Inbox {
         mode: options.mode,
         consumer,
         rebuilds,
+        refused: refused?.message ?? null,
         retentionRefused: purger?.refused ?? null,
         nowMs: clock.monotonicMs(),
         partitions: progress.lags(consumer?.lastProgressMs ?? Number.NEGATIVE_INFINITY),
@@ -160,6 +166,20 @@ export function createInbox(options: InboxOptions): Inbox {
     await Promise.all([dismiss(), keeper?.stop(), purger?.stop()]);
     await admin?.close().catch((error) => logger.warn('inbox: closing the Kafka admin client failed.', error));
     admin = null;
+  }
+
+  /** A database that is away, or not ready yet, is asked again by the first work. */
+  async function register(): Promise<void> {
+    const answered = new AbortController();
+    const asked = Promise.resolve(store.register?.()).catch((error) => {
+      if (error instanceof InboxModeError) throw error;
+      logger.warn(`inbox: the database of ${options.group} does not answer yet.`, error);
+    });
+    try {
+      await Promise.race([asked, pause(clock, registerLimitMs, answered.signal)]);
+    } finally {
+      answered.abort();
+    }
   }
 
   function purgerOf(admin: Admin): Purger | null {
@@ -266,6 +286,7 @@ export function createInbox(options: InboxOptions): Inbox {
         return await work();
       } catch (error) {
         if (signal.aborted) throw error;
+        if (error instanceof InboxModeError) refused ??= error;
         if (failures <= 3 || failures % 10 === 0) logger.warn(`inbox: ${what} failed (${failures}): ${inWords(error)}`);
         await pause(clock, backoffMs(failures, 50, 3000, random), signal);
       }

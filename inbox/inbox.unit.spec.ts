@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { KafkaError } from '../kafka/errors.ts';
 import { createInbox, type InboxOptions } from './inbox.ts';
 import { usualRetention } from './retention/settings.ts';
+import { InboxModeError } from './store/store.ts';
 import { batchOf, testCatalogue, testEvent } from './testing/events.ts';
 import { fakeKafka } from './testing/fake-kafka.ts';
 import { ManualClock } from './testing/manual-clock.ts';
@@ -176,6 +177,37 @@ describe('the inbox and its consumer', () => {
     asking.resolve({ 'retention.ms': '604800000', 'cleanup.policy': 'delete' });
     await clock.until(starting);
     expect(kafka.consumers).toEqual([]);
+  });
+
+  it('refuses to start where the database has it with another mode', async () => {
+    const refusing = memoryStore();
+    refusing.register = async () => {
+      throw new InboxModeError('tests', 'sequence', 'state');
+    };
+    const starting = setUp({ store: refusing });
+    await expect(starting).rejects.toMatchObject({ code: 'INBOX_MODE_CHANGED', retryable: false });
+    await expect(starting).rejects.toThrow('Set the mode back to sequence, or take another group');
+  });
+
+  it('starts where the database is away, and is refused by it later', async () => {
+    const store = memoryStore();
+    store.register = () => Promise.reject(new Error('away'));
+    const { inbox, consumer, clock } = await setUp({ store });
+    expect(inbox.status().refused).toBeNull();
+    let answers = 0;
+    store.fail = () => {
+      if (answers++ < 1) throw new InboxModeError('tests', 'sequence', 'state');
+    };
+    await clock.until(consumer.options.onAssigned!([place]));
+    expect(inbox.status().refused).toContain('has mode sequence in its database and state here');
+  });
+
+  it('does not wait for a database that never answers', async () => {
+    const store = memoryStore();
+    store.register = () => new Promise(() => {});
+    const clock = new ManualClock();
+    await clock.until(setUp({ store, clock }));
+    expect(clock.monotonicMs()).toBeLessThanOrEqual(5000);
   });
 
   it('refuses handlers that can’t be meant', () => {

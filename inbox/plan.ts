@@ -122,7 +122,7 @@ export function planBatch(input: PlanInput): Plan {
     const { event, message } = arrival;
     counts.applied++;
     applied.push({ event, message, key });
-    // It carries no state: what came before it is the newest still.
+    // It carries no state: what came before it is the newest still, also for `afterCommit`, which no dispatch has seen.
     if (!isSkipped(event.type)) newest.set(key, event);
     recorded.push(event.eventId);
     seen.add(event.eventId);

@@ -14,6 +14,8 @@ export interface InboxStatus {
     /** How often the consumer was made anew because it was silent. */
     rebuilds: number;
   };
+  /** Why nothing is applied, where the database has this consumer with another mode; else null. */
+  refused: string | null;
   /** Why old ids are not removed, where a topic's settings don't go with the inbox's; else null. */
   retentionRefused: string | null;
   /** The partitions that this process works on. */
@@ -41,6 +43,7 @@ export function statusOf(input: {
   mode: InboxMode;
   consumer: ConsumerStatus | null;
   rebuilds: number;
+  refused: string | null;
   retentionRefused: string | null;
   nowMs: number;
   partitions: readonly (PartitionProgress & { lag: Lag })[];
@@ -57,6 +60,7 @@ export function statusOf(input: {
       lastError: consumer?.lastError ? { code: consumer.lastError.code, message: consumer.lastError.message } : null,
       rebuilds: input.rebuilds,
     },
+    refused: input.refused,
     retentionRefused: input.retentionRefused,
     partitions: input.partitions.map((progress) => ({
       topic: progress.topic,

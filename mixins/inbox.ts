@@ -85,7 +85,7 @@ export interface InboxService extends Service {
  * Methods: `inboxStatus()`, `inboxReadiness()` and `readiness()` (a service with a `readiness` of its own adds
  * `inboxReadiness()` to it). Actions: `<service>.inboxStatus`, the same as JSON (`InboxStatus`), `<service>.inboxResume`, and
  * `<service>.deadLetters.list | show | replay | edit | discard` (see `DeadLetters`). The start fails with `InboxConfigError`
- * where a topic keeps messages for longer than the inbox keeps their ids.
+ * where a topic keeps messages for longer than the inbox keeps their ids, and with `InboxModeError` where the mode was changed.
  */
 export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
   interface Instance extends InboxService, DatabaseService, DatabaseChecks {
@@ -128,10 +128,10 @@ export function InboxMixin(options: InboxMixinOptions): Partial<ServiceSchema> {
       inboxReadiness(this: Instance): ReadinessCheck {
         const name = `inbox ${options.group}`;
         if (!this.inbox) return { name, ready: false, detail: 'not started' };
-        const { consumer, retentionRefused } = this.inbox.status();
+        const { consumer, refused, retentionRefused } = this.inbox.status();
         const runs = consumer.state === 'running' || consumer.state === 'rejoining';
-        const ready = runs && retentionRefused === null;
-        const detail = retentionRefused ?? consumer.lastError?.message ?? consumer.state;
+        const ready = runs && refused === null && retentionRefused === null;
+        const detail = refused ?? retentionRefused ?? consumer.lastError?.message ?? consumer.state;
         return { name, ready, ...(ready ? {} : { detail }) };
       },
       readiness(this: Instance): ReadinessCheck[] {

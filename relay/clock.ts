@@ -1,25 +1,6 @@
-/** The relay's only source of time, handed in everywhere so that its loops can run under a simulated clock. */
-export interface Clock {
-  /** Never goes back; says nothing about the time of day. Ms. */
-  monotonicMs(): number;
-  /** Time of day, ms since 1970. For figures only, never for decisions. */
-  wallMs(): number;
-  /** Calls back once after `ms`. The answer cancels it. */
-  after(ms: number, callback: () => void): () => void;
-}
+import type { Clock } from '../clock/clock.ts';
 
-export const systemClock: Clock = {
-  monotonicMs: () => performance.now(),
-  wallMs: () => Date.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms);
-    return () => clearTimeout(timer);
-  },
-};
-
-export function pause(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => clock.after(ms, resolve));
-}
+export { type Clock, pause, systemClock } from '../clock/clock.ts';
 
 /** True where the promise was settled well in time; its rejection passes through. Leaves no timer behind. */
 export async function within(clock: Clock, ms: number, promise: Promise<unknown>): Promise<boolean> {

@@ -63,6 +63,9 @@ export function mysqlStore(options: MysqlStoreOptions): InboxStore {
       const { parked, age_ms, dead_letters } = row!;
       return { parked: Number(parked), oldestParkedAgeMs: Number(age_ms ?? 0), deadLetters: Number(dead_letters) };
     },
+    async register() {
+      await consumerId();
+    },
     deadLetters: deadLetterTable(database, consumerId),
     retention: retentionTable(database, consumerId),
     close: () => database.close(),

@@ -21,6 +21,8 @@ export interface InboxStore {
   /** Where people can work on dead letters, and where old rows can be removed; a store need not have them. */
   readonly deadLetters?: DeadLetterTable;
   readonly retention?: RetentionTable;
+  /** Makes the consumer known, where it is not yet. Throws `InboxModeError`. A store need not know consumers. */
+  register?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -83,13 +85,16 @@ export interface Backlog {
   deadLetters: number;
 }
 
-/** A consumer that was registered with another mode. */
+/** A consumer that was registered with another mode. Starting again does not help. */
 export class InboxModeError extends Error {
   override readonly name = 'InboxModeError';
   readonly code = 'INBOX_MODE_CHANGED';
   readonly retryable = false;
 
   constructor(consumer: string, stored: string, given: InboxMode) {
-    super(`The consumer ${consumer} is a ${stored} inbox in the database and ${given} here; use another name for it.`);
+    super(
+      `The inbox ${consumer} has mode ${stored} in its database and ${given} here; its watermarks are of use to ${stored} alone. ` +
+        `Set the mode back to ${stored}, or take another group: that one reads its topics from their beginning.`,
+    );
   }
 }

@@ -7,7 +7,7 @@ import { limitsOf, type Measured, timesOf } from './figures/moments.ts';
 import type { RunResult, SlotResult, StageResult } from './figures/result.ts';
 import { boundsOf, impactOf, seriesOf } from './figures/series.ts';
 import { hasFailed, isChange } from './load/calls.ts';
-import { neededOf, type Plan } from './plan.ts';
+import { neededOf, type Plan, type Stage } from './plan.ts';
 import { markdownOf } from './report/markdown.ts';
 import { pageOf } from './report/page.ts';
 import { runStage, type StageRun } from './stage.ts';
@@ -25,14 +25,13 @@ export async function run(plan: Plan, folder: string, say: (text: string) => voi
   const measured: Measured[] = [];
   const counts = { ok: 0, failed: 0, unknown: 0 };
   for (const [index, stage] of plan.stages.entries()) {
-    const { seed, callsPerSecond } = plan;
     const stageFolder = join(folder, `board-${index + 1}`);
-    const options = { stage, seed: seed * 10 + index, callsPerSecond, folder: stageFolder, say };
+    const options = { stage, seed: plan.seed * 10 + index, folder: stageFolder, say };
     const done = await runStage(options).catch((error: Error) => error);
     if (done instanceof Error) {
       // what the boards before it have shown is not lost
       say(`the board of ${stage.kafkaNodes} brokers broke down: ${done.stack}`);
-      stages.push(brokenStage(stage.kafkaNodes, done));
+      stages.push(brokenStage(stage, done));
       continue;
     }
     say('checking');
@@ -53,9 +52,9 @@ export async function run(plan: Plan, folder: string, say: (text: string) => voi
   return result;
 
   function resultSoFar(): RunResult {
-    const { mode, seed, callsPerSecond, minimumOk, maximumInfoShare } = plan;
+    const { mode, seed, minimumOk, maximumInfoShare } = plan;
     return {
-      plan: { mode, seed, callsPerSecond, minimumOk, maximumInfoShare },
+      plan: { mode, seed, minimumOk, maximumInfoShare },
       tookMs: Date.now() - beganMs,
       machine: `${cpus().length} cores (${process.platform} ${process.arch})`,
       ...counts,
@@ -91,6 +90,7 @@ function stageResult(done: StageRun, events: Measured['events']): StageResult {
     .sort((a, b) => a - b);
   return {
     kafkaNodes: done.stage.kafkaNodes,
+    callsPerSecond: done.stage.callsPerSecond,
     startedMs: done.startedMs,
     slots: slots.map(({ slot, ...run }, index): SlotResult => {
       const inSlot = calls.filter(({ invokedMs }) => invokedMs >= run.startedMs && invokedMs < run.endedMs);
@@ -118,10 +118,10 @@ function stageResult(done: StageRun, events: Measured['events']): StageResult {
   };
 }
 
-function brokenStage(kafkaNodes: number, { message }: Error): StageResult {
+function brokenStage({ kafkaNodes, callsPerSecond }: Stage, { message }: Error): StageResult {
   const baseline = { okPerSecond: 0, shownMs: 0, lag: 0 };
   const findings = [{ what: 'the run broke down', detail: message }];
-  return { kafkaNodes, startedMs: 0, slots: [], samples: [], findings, baseline, skippedCalls: 0 };
+  return { kafkaNodes, callsPerSecond, startedMs: 0, slots: [], samples: [], findings, baseline, skippedCalls: 0 };
 }
 
 /** A line for each happening, by process, as the checker had them; and what was left. */

@@ -56,14 +56,13 @@ export interface StageRun {
 export interface StageOptions {
   stage: Stage;
   seed: number;
-  callsPerSecond: number;
   folder: string;
   say(text: string): void;
 }
 
 /** Boots a board, measures it at rest, goes through the slots, lets it come to rest and reads what is left. */
 export async function runStage(options: StageOptions): Promise<StageRun> {
-  const { stage, seed, callsPerSecond, folder, say } = options;
+  const { stage, seed, folder, say } = options;
   mkdirSync(folder, { recursive: true });
   const write = (file: string, line: object) => appendFileSync(join(folder, file), `${JSON.stringify(line)}\n`);
   say(`booting a board with ${stage.kafkaNodes === 1 ? 'one broker' : `${stage.kafkaNodes} brokers`}`);
@@ -78,7 +77,7 @@ export async function runStage(options: StageOptions): Promise<StageRun> {
   const load = new Load({
     client: world.client,
     gateways: world.gateways,
-    callsPerSecond,
+    callsPerSecond: stage.callsPerSecond,
     random: new Random(seed),
     onRecord: (record) => write('client.jsonl', record),
   });

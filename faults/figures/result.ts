@@ -31,13 +31,14 @@ export interface StageResult {
   slots: SlotResult[];
   samples: Sample[];
   findings: Finding[];
+  callsPerSecond: number;
   /** Over the baseline: what a healthy board does at this rate here. */
   baseline: { okPerSecond: number; shownMs: number; lag: number };
   skippedCalls: number;
 }
 
 export interface RunResult {
-  plan: Pick<Plan, 'mode' | 'seed' | 'callsPerSecond' | 'minimumOk' | 'maximumInfoShare'>;
+  plan: Pick<Plan, 'mode' | 'seed' | 'minimumOk' | 'maximumInfoShare'>;
   tookMs: number;
   machine: string;
   /** Changes that clients made, by what they were told. */

@@ -17,7 +17,7 @@ export function markdownOf(run: RunResult): string {
     '',
     `- Changes made by clients: ${run.ok} ok, ${run.failed} refused, ${run.unknown} unknown (${share.toFixed(2)} %).`,
     `- Effects over all slots: **${total(({ lost }) => lost)} lost, ${total(({ duplicated }) => duplicated)} duplicated, ${total(({ outOfOrder }) => outOfOrder)} out of order** of ${total(({ events }) => events)} events; ${total(({ copiesInTopic }) => copiesInTopic)} further copies in the topics, which at-least-once delivery allows and the inbox absorbs.`,
-    `- Load: ${plan.callsPerSecond} calls/s, at which the healthy board keeps up here: ${stages.map(baselineOf).join('; ')}.`,
+    `- Load, at which the healthy board keeps up here: ${stages.map(baselineOf).join('; ')}.`,
     '',
     '## Promised times',
     '',
@@ -76,9 +76,9 @@ function shortened(wrong: readonly string[]): string {
   return lines.join('\n');
 }
 
-function baselineOf({ kafkaNodes, baseline }: RunResult['stages'][number]): string {
+function baselineOf({ kafkaNodes, callsPerSecond, baseline }: RunResult['stages'][number]): string {
   const name = kafkaNodes === 1 ? 'one broker' : `${kafkaNodes} brokers`;
-  return `${name}, ${baseline.okPerSecond.toFixed(1)} answers/s, applied after ${Math.round(baseline.shownMs)} ms in the median`;
+  return `${name}, ${callsPerSecond} calls/s: ${baseline.okPerSecond.toFixed(1)} answers/s, applied after ${Math.round(baseline.shownMs)} ms in the median`;
 }
 
 function seconds(ms: number | undefined): string {

@@ -21,7 +21,7 @@ text { font: 11px system-ui, sans-serif; fill: #444; }
 </style></head><body>
 <h1>Fault run, seed ${run.plan.seed} (${run.plan.mode})</h1>
 <p class="${wrong.length === 0 ? 'green' : 'red'}">${verdict}</p>
-<p>${run.ok} changes ok, ${run.failed} refused, ${run.unknown} unknown, at ${run.plan.callsPerSecond} calls/s, ${(run.tookMs / 60_000).toFixed(1)} minutes on ${escaped(run.machine)}.</p>
+<p>${run.ok} changes ok, ${run.failed} refused, ${run.unknown} unknown, ${(run.tookMs / 60_000).toFixed(1)} minutes on ${escaped(run.machine)}.</p>
 ${run.stages.map(stageOf).join('\n')}
 </body></html>
 `;

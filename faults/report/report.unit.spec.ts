@@ -27,7 +27,7 @@ const slot: SlotResult = {
 };
 const sample = { okPerSecond: 20, notOk: 0, backlog: 3, oldestUnsentMs: 10, lag: 4, oldestUnappliedMs: 20 };
 const green: RunResult = {
-  plan: { mode: 'full', seed: 7, callsPerSecond: 20, minimumOk: 100, maximumInfoShare: 0.05 },
+  plan: { mode: 'full', seed: 7, minimumOk: 100, maximumInfoShare: 0.05 },
   tookMs: 60_000,
   machine: '2 cores',
   ok: 300,
@@ -40,6 +40,7 @@ const green: RunResult = {
       slots: [slot],
       samples: [0, 15_000, 30_000].map((atMs) => ({ atMs, ...sample })),
       findings: [],
+      callsPerSecond: 20,
       baseline: { okPerSecond: 19.5, shownMs: 42, lag: 3 },
       skippedCalls: 0,
     },

@@ -155,10 +155,9 @@ export function limitsOf(
       valuesMs: progress('consumer-killed'),
       needed: needed['consumer-killed'],
     },
-    // Its session (10 s), and a rebalance each for who joins, who leaves, and the stopped one when it goes on.
     {
       title: 'consumer stopped, others come and go: progress',
-      limitMs: 30_000,
+      limitMs: 15_000,
       valuesMs: progress('consumer-stopped'),
       needed: needed['consumer-stopped'],
     },

@@ -25,11 +25,11 @@ export const intMutants: readonly Mutant[] = [
   {
     name: 'the rev of a deleted article is forgotten',
     file: scripts,
-    find: `  redis.call('HSET', base .. 'cards', member, text)
-  return 'written'`,
-    replace: `  if card == '' then redis.call('HDEL', base .. 'cards', member)
-  else redis.call('HSET', base .. 'cards', member, text) end
-  return 'written'`,
+    find: "if #cards > 0 then redis.call('HSET', base .. 'cards', unpack(cards)) end",
+    replace: `for at = 1, #cards, 2 do
+    if string.match(cards[at + 1], ' $') then redis.call('HDEL', base .. 'cards', cards[at])
+    else redis.call('HSET', base .. 'cards', cards[at], cards[at + 1]) end
+  end`,
     tests: healing,
   },
   {

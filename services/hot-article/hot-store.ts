@@ -25,6 +25,7 @@ export class HotStore {
   readonly #redis: Scripted;
   readonly #keys: StoreKeys;
   readonly #hotDays: number;
+  readonly #expiries = new Map<Day, number>();
 
   /** `hotDays`: for how many days lists are kept. The client stays the caller's to close. */
   constructor(redis: Redis, keys: StoreKeys, hotDays: number) {
@@ -39,14 +40,12 @@ export class HotStore {
    * being built.
    */
   async push(rows: readonly HotRow[], to: 'all' | 'building' = 'all'): Promise<PushAnswer[]> {
-    const answers: PushAnswer[] = [];
+    const parts: Promise<unknown>[] = [];
     for (let at = 0; at < rows.length; at += pushAtOnce) {
       const args = rows.slice(at, at + pushAtOnce).flatMap((row) => this.#pushed(row));
-      answers.push(
-        ...((await this.#redis.hotPush(this.#keys.generations, this.#keys.prefix, to, ...args)) as PushAnswer[]),
-      );
+      parts.push(this.#redis.hotPush(this.#keys.generations, this.#keys.prefix, to, ...args));
     }
-    return answers;
+    return ((await Promise.all(parts)) as PushAnswer[][]).flat();
   }
 
   /** The first of some buckets, of one board or (`boardId` null) of all; null where Redis has no lists of one of the days. */
@@ -142,15 +141,16 @@ export class HotStore {
 
   #pushed(row: HotRow): string[] {
     if (row.day === null) throw new Error(`Article ${row.articleId} has no day yet and can't be listed.`);
+    const [rev, board, ms] = [row.rev.toString(), row.boardId ?? '', String(row.createdAtMs ?? 0)];
     const card = row.deleted ? '' : JSON.stringify({ t: row.title ?? '', l: row.likes, c: row.comments, v: row.views });
     return [
       memberOf(row.articleId),
-      row.rev.toString(),
+      rev,
       row.day,
-      row.boardId ?? '',
-      String(row.createdAtMs ?? 0),
-      String(row.score),
-      card,
+      board,
+      ms,
+      row.deleted ? '' : String(row.score),
+      `${rev} ${board} ${ms} ${card}`,
       String(this.#expiryOf(row.day)),
     ];
   }
@@ -166,7 +166,12 @@ export class HotStore {
 
   /** By UTC, with a day to spare for every time zone. */
   #expiryOf(day: Day): number {
-    return Date.parse(`${addDays(day, this.#hotDays + 2)}T00:00:00Z`);
+    const known = this.#expiries.get(day);
+    if (known !== undefined) return known;
+    const expiryMs = Date.parse(`${addDays(day, this.#hotDays + 2)}T00:00:00Z`);
+    if (this.#expiries.size > 100) this.#expiries.clear();
+    this.#expiries.set(day, expiryMs);
+    return expiryMs;
   }
 
   /** Nobody writes to a generation that `generations` does not name, so its keys can go one by one. */

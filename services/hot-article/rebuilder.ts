@@ -14,7 +14,7 @@ export interface RebuilderOptions {
   metrics: HotMetrics;
   /** Time of day, ms. */
   nowMs(): number;
-  /** Rows read and written at once. Default 500. */
+  /** Rows read and written at once. Default 1,000. */
   pageSize?: number;
 }
 
@@ -103,12 +103,14 @@ export class Rebuilder {
     let rescored = 0;
     await store.begin(day, generation);
     for await (const page of this.#pages((afterId, limit) => readPage(database, { day, afterId, limit }))) {
-      if (!(await store.lockRebuild(token, lockMs))) throw interrupted(day);
       const { rows, count } = await this.#putRight(page);
       rescored += count;
       const ofDay = rows.filter((row) => row.day === day);
-      const answers = await store.push(ofDay, 'building');
-      if (answers.includes('missing')) throw interrupted(day);
+      const [holds, answers] = await Promise.all([
+        store.lockRebuild(token, lockMs),
+        store.push(ofDay, 'building'), // what it writes too late to a generation of another one is no older than that has
+      ]);
+      if (!holds || answers.includes('missing')) throw interrupted(day);
       articles += ofDay.filter((row) => !row.deleted).length;
     }
     if (!(await store.swap(day, generation))) throw interrupted(day);
@@ -117,7 +119,7 @@ export class Rebuilder {
 
   /** Page after page by id; the next one is read while the caller works on this one. */
   async *#pages(read: (afterId: string, limit: number) => Promise<HotRow[]>): AsyncGenerator<HotRow[]> {
-    const limit = this.#options.pageSize ?? 500;
+    const limit = this.#options.pageSize ?? 1000;
     let next = read('0', limit);
     for (;;) {
       const rows = await next;

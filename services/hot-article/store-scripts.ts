@@ -5,8 +5,9 @@
  * newer. (Where one rev has two contents MySQL went back to a backup: what it says now counts.)
  *
  * ARGV: prefix, `all` or `building` (the generation being built alone), then for each article member, rev, day, board, the ms at
- * which it was made, score, card ('' takes it off the lists) and the time at which the day's keys expire. Answers for each `written`, `same`, `newer` (Redis has a newer rev) or `missing` (the day has no
- * generation, or its keys are gone: it has to be built).
+ * which it was made, score ('' takes it off the lists), the text to store among the cards and the time at which the day's keys
+ * expire. Answers for each `written`, `same`, `newer` (Redis has a newer rev) or `missing` (the day has no generation, or its keys
+ * are gone: it has to be built).
  */
 export const pushScript = `
 local bases = {}
@@ -24,54 +25,97 @@ local function baseOf(role, day)
   return bases[name]
 end
 
--- lists that have their expiry by now; a list that went empty was gone, and has none
-local seen = {}
-
+local names = {}
 local function listsOf(board, ms)
-  local hour = 'hour:' .. string.format('%.0f', math.floor(tonumber(ms) / 3600000))
-  return {'all', 'board:' .. board, hour, hour .. ':board:' .. board}
+  local hour = math.floor(tonumber(ms) / 3600000)
+  local ofBoard = names[board]
+  if not ofBoard then
+    ofBoard = {}
+    names[board] = ofBoard
+  end
+  local lists = ofBoard[hour]
+  if not lists then
+    local ofHour = 'hour:' .. string.format('%.0f', hour)
+    lists = {'all', 'board:' .. board, ofHour, ofHour .. ':board:' .. board}
+    ofBoard[hour] = lists
+  end
+  return lists
 end
 
-local function write(base, member, rev, board, ms, score, card, expireAt)
-  local text = rev .. ' ' .. board .. ' ' .. ms .. ' ' .. card
-  local stored = redis.call('HGET', base .. 'cards', member)
+-- what is still to be written to one generation: one command for each list, not one for each article and list
+local adds, removes, cards, touched, expireAt = {}, {}, {}, {}, 0
+
+local function put(lists, name, value)
+  local values = lists[name]
+  if not values then
+    values = {}
+    lists[name] = values
+  end
+  values[#values + 1] = value
+end
+
+local function flush(base)
+  for list, members in pairs(removes) do redis.call('ZREM', base .. list, unpack(members)) end
+  for list, scored in pairs(adds) do
+    if redis.call('ZADD', base .. list, unpack(scored)) > 0 then
+      -- it may be new; a list that went empty was gone, and has no expiry
+      redis.call('PEXPIREAT', base .. list, expireAt)
+      redis.call('SADD', base .. 'lists', list)
+      redis.call('PEXPIREAT', base .. 'lists', expireAt)
+    end
+  end
+  if #cards > 0 then redis.call('HSET', base .. 'cards', unpack(cards)) end
+  adds, removes, cards, touched = {}, {}, {}, {}
+end
+
+local function write(stored, member, rev, board, ms, score, text)
   if stored == text then return 'same' end
   if stored then
     local oldRev, oldBoard, oldMs, oldCard = string.match(stored, '^(%d+) (%d*) (%d*) (.*)$')
     if tonumber(oldRev) > tonumber(rev) then return 'newer' end
-    if oldCard ~= '' and (card == '' or oldBoard ~= board or oldMs ~= ms) then
-      for _, list in ipairs(listsOf(oldBoard, oldMs)) do
-        redis.call('ZREM', base .. list, member)
-        seen[base .. list] = nil
-      end
+    if oldCard ~= '' and (score == '' or oldBoard ~= board or oldMs ~= ms) then
+      for _, list in ipairs(listsOf(oldBoard, oldMs)) do put(removes, list, member) end
     end
   end
-  if card ~= '' then
-    for _, list in ipairs(listsOf(board, ms)) do
-      if redis.call('ZADD', base .. list, score, member) == 1 and not seen[base .. list] then
-        seen[base .. list] = true
-        redis.call('PEXPIREAT', base .. list, expireAt)
-        redis.call('SADD', base .. 'lists', list)
-        redis.call('PEXPIREAT', base .. 'lists', expireAt)
-      end
+  if score ~= '' then
+    local lists = listsOf(board, ms)
+    for index = 1, 4 do
+      put(adds, lists[index], score)
+      put(adds, lists[index], member)
     end
   end
-  redis.call('HSET', base .. 'cards', member, text)
+  cards[#cards + 1] = member
+  cards[#cards + 1] = text
+  touched[member] = true
   return 'written'
 end
 
 local answers = {}
-local roles = ARGV[2] == 'building' and {'building:'} or {'building:', 'live:'}
+local ofDay = {}
 for at = 3, #ARGV, 8 do
-  local day = ARGV[at + 2]
-  local answer = 'missing'
-  for _, role in ipairs(roles) do
+  answers[#answers + 1] = 'missing'
+  put(ofDay, ARGV[at + 2], at)
+end
+for _, role in ipairs(ARGV[2] == 'building' and {'building:'} or {'building:', 'live:'}) do
+  for day, places in pairs(ofDay) do
     local base = baseOf(role, day)
     if base then
-      answer = write(base, ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
+      local members = {}
+      for index, at in ipairs(places) do members[index] = ARGV[at] end
+      local stored = redis.call('HMGET', base .. 'cards', unpack(members))
+      for index, at in ipairs(places) do
+        local member = ARGV[at]
+        if touched[member] then
+          flush(base)
+          stored[index] = redis.call('HGET', base .. 'cards', member)
+        end
+        expireAt = ARGV[at + 7]
+        answers[(at + 5) / 8] =
+          write(stored[index], member, ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+      end
+      flush(base)
     end
   end
-  answers[#answers + 1] = answer
 end
 return answers`;
 

@@ -28,7 +28,8 @@ interface Context {
 
 /**
  * One relay process on servers of its own, in each delivery mode. Options: `--delivery=at-least-once|exactly-once`,
- * `--rows=100000`, `--rounds=3` (drains), `--only=drain|latency`, and `--profile=FOLDER`: CPU profiles of the relay processes, in
+ * `--rows=100000`, `--rounds=1` (drains), `--only=drain|latency`, `--large=1000000` (one more drain, of so many rows, in the first mode;
+ * a multiple of `--rows`), and `--profile=FOLDER`: CPU profiles of the relay processes, in
  * a folder each, and tables of what their time went to.
  */
 const bench: Bench = {
@@ -57,7 +58,8 @@ const bench: Bench = {
       };
       return await measure(context, {
         rows: Number(given.rows ?? 100_000),
-        rounds: Number(given.rounds ?? 3),
+        rounds: Number(given.rounds ?? 1),
+        large: Number(given.large ?? 0),
         only: given.only,
         modes: given.delivery ? [given.delivery as DeliveryMode] : ['at-least-once', 'exactly-once'],
       });
@@ -74,6 +76,8 @@ export default bench;
 interface Extent {
   rows: number;
   rounds: number;
+  /** Rows of the large drain; 0: none. */
+  large: number;
   only: string | undefined;
   modes: readonly DeliveryMode[];
 }
@@ -85,14 +89,15 @@ interface Limits {
   filled: number;
 }
 
-async function measure(context: Context, { rows, rounds, only, modes }: Extent): Promise<BenchResult> {
+async function measure(context: Context, { rows, rounds, large, only, modes }: Extent): Promise<BenchResult> {
   const limits: Limits = { kafkajs: 0, publishers: 0, inserts: 0, filled: 0 };
   const drains: Drain[] = [];
   if (only !== 'latency') {
     // The modes take turns, so that both meet the same moods of the machine.
     for (let round = 1; round <= rounds; round++) {
-      for (const mode of modes) drains.push(await drain(context, mode, rows, round, limits));
+      for (const mode of modes) drains.push(await drain(context, mode, { rows, label: `${round}` }, limits));
     }
+    if (large > 0) drains.push(await drain(context, modes[0]!, { rows: large, of: rows, label: 'large' }, limits));
     await context.admin.createTopics([{ topic: 'limits', partitions }]);
     const batches = readyBatches(Math.min(rows, 100_000), 'limits', partitions);
     limits.publishers = await barePublishers(context.brokers, batches, buckets);
@@ -121,18 +126,19 @@ async function measure(context: Context, { rows, rounds, only, modes }: Extent):
 async function drain(
   context: Context,
   mode: DeliveryMode,
-  rows: number,
-  round: number,
+  { rows, of = rows, label }: { rows: number; of?: number; label: string },
   limits: Limits,
 ): Promise<Drain> {
-  const topic = `drain-${mode}-${round}`;
+  const topic = `drain-${mode}-${label}`;
   await createTopics(context, topic);
-  const outbox = await BenchOutbox.create(context.mysqlUrl, `bench_drain_${mode.replaceAll('-', '_')}_${round}`);
+  const outbox = await BenchOutbox.create(context.mysqlUrl, `bench_drain_${mode.replaceAll('-', '_')}_${label}`);
   try {
     const fillStartedMs = nowMs();
-    await outbox.fill(rows);
-    console.error(`drain ${round}, ${mode}: filled in ${((nowMs() - fillStartedMs) / 1000).toFixed(1)} s`);
-    limits.filled = Math.max(limits.filled, rows / ((nowMs() - fillStartedMs) / 1000));
+    await outbox.fill(of);
+    const filledMs = nowMs() - fillStartedMs;
+    await outbox.multiply(rows / of);
+    console.error(`drain ${label}, ${mode}: filled in ${((nowMs() - fillStartedMs) / 1000).toFixed(1)} s`);
+    limits.filled = Math.max(limits.filled, of / (filledMs / 1000));
     const { brokers, profileFolder } = context;
     const settings = { url: outbox.url, brokers, topic, partitions, delivery: mode, doneAfter: rows };
     const profile = profileFolder && join(profileFolder, topic);
@@ -145,7 +151,7 @@ async function drain(
       // Where there are transactions their markers take offsets, too.
       const isWhole = mode === 'at-least-once' ? stored === rows : stored > rows;
       if (!isWhole || !(await outbox.isEmpty())) throw new Error(`${stored} of ${rows} events are in the topic`);
-      console.error(`drain ${round}, ${mode}: ${rows} rows in ${((doneMs - startedMs) / 1000).toFixed(1)} s`);
+      console.error(`drain ${label}, ${mode}: ${rows} rows in ${((doneMs - startedMs) / 1000).toFixed(1)} s`);
       const perS = rows / ((doneMs - startedMs) / 1000);
       return { mode, rows, perS, cpuUsPerEvent: (cpuMs * 1000) / rows, maxRssMb, spent: spentBy(profile, span) };
     } finally {

@@ -17,6 +17,16 @@ const insertOutbox = `
 INSERT INTO outbox (id, day, event_id, aggregate_type, aggregate_id, version, event_type, schema_version, payload, headers,
   created_at) VALUES ?`;
 
+// Ids of one statement's rows follow each other, in the order of its rows.
+const copyPending = `
+INSERT INTO outbox_pending (bucket, key_hash, version, day)
+SELECT bucket, key_hash, version + ?, day FROM outbox_pending WHERE id BETWEEN ? AND ? ORDER BY id`;
+const copyOutbox = `
+INSERT INTO outbox (id, day, event_id, aggregate_type, aggregate_id, version, event_type, schema_version, payload, headers,
+  created_at)
+SELECT id + ?, day, UNHEX(REPLACE(UUID(), '-', '')), aggregate_type, aggregate_id, version + ?, event_type, schema_version, payload,
+  headers, created_at FROM outbox WHERE id BETWEEN ? AND ?`;
+
 /** One event as a service would write it. */
 export interface BenchEvent {
   key: string;
@@ -93,6 +103,25 @@ export class BenchOutbox {
       }
     };
     await Promise.all(Array.from({ length: 4 }, work));
+  }
+
+  /**
+   * As many times more of what `fill` has written: copied within the server, with ids, versions and event ids of their own. The
+   * outbox must have nothing else.
+   */
+  async multiply(times: number): Promise<void> {
+    const [rows] = await this.#pool.query<RowDataPacket[]>(
+      'SELECT MIN(id) AS first, MAX(id) AS last FROM outbox_pending',
+    );
+    const { first, last } = rows[0] as { first: number; last: number };
+    const versions = Math.max(...this.#keys.map(({ version }) => version));
+    for (let copy = 1; copy < times; copy++) {
+      const [{ insertId, affectedRows }] = await this.#pool.query<ResultSetHeader>(copyPending, [
+        ...[copy * versions, first, last],
+      ]);
+      await this.#pool.query(copyOutbox, [insertId - first, copy * versions, first, last]);
+      if (affectedRows !== last - first + 1) throw new Error('the ids of the rows to copy have gaps');
+    }
   }
 
   async isEmpty(): Promise<boolean> {

@@ -36,13 +36,22 @@ export function figuresOf(
   drains: readonly Drain[],
   latency: Latency | undefined,
 ): Record<string, number> {
-  const middle = drains.toSorted((a, b) => a.perS - b.perS)[drains.length >> 1];
+  const usualRows = Math.min(...drains.map(({ rows }) => rows));
+  const usual = drains.filter(({ rows }) => rows === usualRows);
+  const middle = usual.toSorted((a, b) => a.perS - b.perS)[usual.length >> 1];
+  const large = drains.find(({ rows }) => rows > usualRows);
   const figures = {
     ...(middle && {
       drainPerS: Math.round(middle.perS),
       drainCpuUsPerEvent: round1(middle.cpuUsPerEvent),
       drainMaxRssMb: Math.round(Math.max(...drains.map(({ maxRssMb }) => maxRssMb))),
     }),
+    ...(middle &&
+      large && {
+        largeRows: large.rows,
+        largePerS: Math.round(large.perS),
+        largeShare: round2(large.perS / middle.perS),
+      }),
     ...(latency && {
       latencyWritesPerS: Math.round(latency.perS),
       latencyCpuMsPerS: Math.round(latency.cpuMsPerS),
@@ -61,6 +70,9 @@ export function table(figures: Record<string, number>): BenchResult['rows'] {
     [`${mode}: backlog drained`, nameIn(mode, 'drainPerS'), 'events/s', goals.perS],
     ['  CPU of the relay', nameIn(mode, 'drainCpuUsPerEvent'), 'µs/event', ''],
     ['  its memory at most', nameIn(mode, 'drainMaxRssMb'), 'MB', '< 250'],
+    [`${mode}: large backlog drained`, nameIn(mode, 'largePerS'), 'events/s', ''],
+    ['  its share of the usual one', nameIn(mode, 'largeShare'), '', '≥ 0.8'],
+    ['  rows of it', nameIn(mode, 'largeRows'), 'rows', ''],
     [`${mode}: commit to ack, p50`, nameIn(mode, 'commitToAckP50Ms'), 'ms', goals.p50],
     ['  p99', nameIn(mode, 'commitToAckP99Ms'), 'ms', goals.p99],
     ['  writes', nameIn(mode, 'latencyWritesPerS'), 'events/s', `${writesPerSecond}`],
@@ -110,4 +122,8 @@ export function notes(drains: readonly Drain[], latencies: readonly Latency[]): 
 
 function round1(value: number): number {
   return Math.round(value * 10) / 10;
+}
+
+function round2(value: number): number {
+  return Math.round(value * 100) / 100;
 }

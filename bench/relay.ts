@@ -199,7 +199,6 @@ async function commitToAck(context: Context, mode: DeliveryMode, limits: Limits)
         missing,
         maxRssMb,
         cpuMsPerS,
-        measuredS: elapsedMs / 1000,
         spent: spentBy(profile, span),
       };
     } finally {

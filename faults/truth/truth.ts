@@ -137,6 +137,32 @@ export class Truth {
     );
   }
 
+  /** How long events took from their commit until their rows were deleted, as sent: of a share, at most. */
+  async sendingMs(share: number): Promise<number> {
+    const rows = await this.rows<{ ms: string }>(
+      `SELECT TIMESTAMPDIFF(MICROSECOND, l.at, m.at) / 1000 AS ms FROM ${this.table('ledger')} l
+       JOIN ${this.table('mark')} m ON m.source = l.source AND m.outbox_id = l.outbox_id`,
+    );
+    return quantile(
+      rows.map(({ ms }) => Number(ms)),
+      share,
+    );
+  }
+
+  /** Whether there are rows that have waited to be sent for longer. */
+  async isUnsentFor(ageMs: number): Promise<boolean> {
+    const parts = boardSources.map((source) => {
+      const database = this.databases.of(source);
+      return `SELECT COUNT(*) AS n FROM ${database}.outbox_pending p JOIN ${database}.outbox o ON o.id = p.id AND o.day = p.day
+        WHERE o.created_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND`;
+    });
+    const rows = await this.rows<{ n: string }>(
+      parts.join(' UNION ALL '),
+      parts.map(() => ageMs * 1000),
+    );
+    return rows.some(({ n }) => Number(n) > 0);
+  }
+
   /** Rows that wait to be sent. */
   async unsent(): Promise<number> {
     const parts = boardSources.map((source) => `SELECT COUNT(*) AS n FROM ${this.databases.of(source)}.outbox_pending`);

@@ -16,7 +16,8 @@ import {
 } from './options.ts';
 import { Janitor, type JanitorOptions } from './retention/janitor.ts';
 import { openMysqlPartitions } from './retention/mysql-partitions.ts';
-import { SourceRelay, type SourceRelayOptions } from './source-relay.ts';
+import type { SourceRelayOptions } from './source-options.ts';
+import { SourceRelay } from './source-relay.ts';
 import { createMysqlStore } from './sources/mysql-store.ts';
 import type { StoredEvent } from './sources/store.ts';
 import type { RelayHealth, RelayStatus } from './status.ts';

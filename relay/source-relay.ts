@@ -15,8 +15,6 @@ import type { SourceRelayOptions } from './source-options.ts';
 import type { Backlog } from './sources/store.ts';
 import type { ErrorNote, KeyStatus, SourceState, SourceStatus } from './status.ts';
 
-export type { SourceRelayOptions } from './source-options.ts';
-
 const prepareRetry: BackoffSettings = { firstMs: 250, longestMs: 2_000 };
 const refusedPauseMs = 10_000;
 const statisticsMs = 5_000;

@@ -1,4 +1,4 @@
-import type { SourceRelayOptions } from '../relay/source-relay.ts';
+import type { SourceRelayOptions } from '../relay/source-options.ts';
 import { SourceError } from '../relay/sources/errors.ts';
 import type { RowsOfBucket, SourceStore } from '../relay/sources/store.ts';
 import { FakeDatabase } from '../relay/testing/fake-database.ts';

@@ -1,60 +1,15 @@
 import type { KafkaError } from '../errors.ts';
-import type { IncomingMessage, KafkaConnection, TopicPartition } from '../port.ts';
-import { type Enough, isRead, readsEnough } from './enough.ts';
+import type { KafkaConnection, TopicPartition } from '../port.ts';
+import { isRead, readsEnough } from './enough.ts';
 import { errorOfProtocolCode, hasMoved, protocolCode, toKafkaError } from './errors.ts';
 import { fetchOnce } from './fetch.ts';
 import type { PartitionAnswer } from './fetch-answer.ts';
 import { listOffsets } from './offsets.ts';
 import { partKey, placeOf } from './produce.ts';
+import { type FetcherOptions, newReading, type Reading } from './reading.ts';
 import { messagesOf, positionAfter } from './records.ts';
+import { Sleep } from './sleep.ts';
 import { type TopicMetadata, Wire } from './wire.ts';
-
-export interface FetchedBatch extends TopicPartition {
-  highWatermark: bigint;
-  /** Position after this batch, control records and aborted messages included. */
-  next: bigint;
-  /** Reads its messages, of which there may be none. Until then it is bytes alone: many batches may wait. */
-  messages(): IncomingMessage[];
-}
-
-export interface OutOfRange extends TopicPartition {
-  offset: bigint;
-  beginning: bigint;
-  end: bigint;
-  /** The topic was deleted and made anew. */
-  recreated: boolean;
-}
-
-export interface FetcherOptions {
-  maxWaitMs: number;
-  maxBytes: number;
-  maxBytesPerPartition: number;
-  /** What must be read for the state `reading`. Default: every partition. */
-  enough?: Enough;
-  /** How long a broker may take beyond `maxWaitMs`; then the connection is thrown away. */
-  answerTimeoutMs: number;
-  /** The partition is not fetched again before this resolves. Must not reject. */
-  onBatch(batch: FetchedBatch): Promise<void> | void;
-  /** Where to go on when the position is outside what the partition holds. */
-  onOutOfRange(at: OutOfRange): Promise<bigint> | bigint;
-  onStateChange?(state: 'reading' | 'disconnected', error: KafkaError | null): void;
-}
-
-interface Reading extends TopicPartition {
-  from: 'beginning' | 'end' | bigint;
-  position: bigint | null;
-  topicId: string | null;
-  /** The broker whose loop fetches it; null while it is looked for. */
-  leader: number | null;
-  /** Fetched since it was last looked for. */
-  healthy: boolean;
-  /** Looked for or fetched in vain at least once. */
-  tried: boolean;
-  busy: boolean;
-  paused: boolean;
-  /** How often its leader was lost since the last successful fetch. */
-  losses: number;
-}
 
 /**
  * Fetches partitions from their leaders, for ever: one loop for each leader, and one that finds leaders and start positions
@@ -69,8 +24,7 @@ export class Fetcher {
   readonly #readings = new Map<string, Reading>();
   readonly #loops = new Map<number, Promise<void>>();
   readonly #handlers = new Set<Promise<void>>();
-  readonly #sleepers = new Set<() => void>();
-  readonly #backoffs = new Set<() => void>();
+  readonly #sleep = new Sleep();
   #finding: Promise<void> | null = null;
   #state: 'starting' | 'reading' | 'disconnected' = 'starting';
   #stopped = false;
@@ -84,35 +38,21 @@ export class Fetcher {
   }
 
   add(partitions: readonly (TopicPartition & { from: 'beginning' | 'end' | bigint })[]): void {
-    for (const { topic, partition, from } of partitions) {
-      this.#readings.set(partKey({ topic, partition }), {
-        topic,
-        partition,
-        from,
-        position: typeof from === 'bigint' ? from : null,
-        topicId: null,
-        leader: null,
-        healthy: false,
-        tried: false,
-        busy: false,
-        paused: false,
-        losses: 0,
-      });
-    }
+    for (const partition of partitions) this.#readings.set(partKey(partition), newReading(partition));
     if (!this.#stopped) this.#finding ??= this.#findLeaders();
-    this.#wake();
+    this.#sleep.wake();
   }
 
   /** Answers of fetches that are on their way are dropped. */
   remove(partitions: readonly TopicPartition[]): void {
     for (const partition of partitions) this.#readings.delete(partKey(partition));
-    this.#wake();
+    this.#sleep.wake();
   }
 
   pause(partition: TopicPartition, paused: boolean): void {
     const reading = this.#readings.get(partKey(partition));
     if (reading) reading.paused = paused;
-    this.#wake();
+    this.#sleep.wake();
   }
 
   /** Goes on at another offset. */
@@ -125,7 +65,7 @@ export class Fetcher {
     this.#stopped = true;
     this.#control.close();
     this.#data.close();
-    this.#wake();
+    this.#sleep.end();
     await Promise.allSettled([this.#finding, ...this.#loops.values()]);
     await Promise.allSettled(this.#handlers);
   }
@@ -134,12 +74,12 @@ export class Fetcher {
     while (!this.#stopped) {
       const homeless = this.#all().filter(({ leader }) => leader === null);
       if (homeless.length === 0) {
-        await this.#sleep();
+        await this.#sleep.wait();
         continue;
       }
       // The first look is at once; what is lost again and again is looked for more and more slowly.
       const losses = Math.max(...homeless.map((reading) => reading.losses));
-      if (losses > 1) await this.#sleep(backoffMs(losses));
+      if (losses > 1) await this.#sleep.wait(backoffMs(losses));
       let trouble: KafkaError | null;
       try {
         trouble = await this.#find(homeless);
@@ -149,7 +89,7 @@ export class Fetcher {
       }
       if (this.#stopped || !trouble) continue;
       this.#assess(trouble);
-      await this.#sleep(backoffMs(++this.#failures));
+      await this.#sleep.wait(backoffMs(++this.#failures));
     }
   }
 
@@ -159,7 +99,7 @@ export class Fetcher {
     for (const [nodeId, address] of this.#control.brokers) this.#data.learnBroker(nodeId, address);
     // Side by side: a broker that says nothing must not hold up the partitions of others.
     const troubles = await Promise.all(homeless.map((reading) => this.#findOne(reading, metadata.get(reading.topic))));
-    this.#wake();
+    this.#sleep.wake();
     return troubles.find((trouble) => trouble !== null) ?? null;
   }
 
@@ -222,7 +162,7 @@ export class Fetcher {
       if (own.length === 0) return;
       const ready = own.filter(({ busy, paused }) => !busy && !paused);
       if (ready.length === 0) {
-        await this.#sleep();
+        await this.#sleep.wait();
         continue;
       }
       try {
@@ -285,7 +225,7 @@ export class Fetcher {
     const handler = result.finally(() => {
       reading.busy = false;
       this.#handlers.delete(handler);
-      this.#wake();
+      this.#sleep.wake();
     });
     this.#handlers.add(handler);
   }
@@ -309,7 +249,7 @@ export class Fetcher {
     const error = errorOfProtocolCode(errorCode, `read ${placeOf(reading)}`);
     // A leader that moved is found within a moment; anything else is looked at more slowly.
     this.#assess(error);
-    if (!hasMoved(errorCode)) await this.#sleep(250);
+    if (!hasMoved(errorCode)) await this.#sleep.wait(250);
   }
 
   #lose(reading: Reading): void {
@@ -317,7 +257,7 @@ export class Fetcher {
     reading.healthy = false;
     reading.tried = true;
     reading.losses++;
-    this.#wake();
+    this.#sleep.wake();
   }
 
   /** Partitions that are not read at the moment and should be. */
@@ -343,27 +283,6 @@ export class Fetcher {
 
   #isCurrent(reading: Reading): boolean {
     return !this.#stopped && this.#readings.get(partKey(reading)) === reading;
-  }
-
-  /** Until something changes, or the time is over. */
-  #sleep(timeoutMs?: number): Promise<void> {
-    if (this.#stopped) return Promise.resolve();
-    return new Promise((resolve) => {
-      const wake = () => {
-        clearTimeout(timer);
-        this.#sleepers.delete(wake);
-        resolve();
-      };
-      const timer = timeoutMs === undefined ? undefined : setTimeout(wake, timeoutMs);
-      // A backoff is not cut short by other partitions' changes, only by the end.
-      if (timeoutMs === undefined) this.#sleepers.add(wake);
-      else this.#backoffs.add(wake);
-    });
-  }
-
-  #wake(): void {
-    for (const wake of [...this.#sleepers]) wake();
-    if (this.#stopped) for (const wake of [...this.#backoffs]) wake();
   }
 }
 

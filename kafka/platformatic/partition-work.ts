@@ -3,7 +3,7 @@ import type { Tenure } from '../kafkajs/tenure.ts';
 import { partitionName } from '../outgoing.ts';
 import type { BatchContext, ConsumerOptions, IncomingMessage, TopicPartition } from '../port.ts';
 import { toKafkaError } from './errors.ts';
-import type { FetchedBatch } from './fetcher.ts';
+import type { FetchedBatch } from './reading.ts';
 
 export interface PartitionWorkOptions {
   settings: Pick<ConsumerOptions, 'onBatch'> & { concurrency: number };

@@ -167,7 +167,7 @@ describe('npm run stack, from a folder named "a b ü"', () => {
     expect(up.code).toBe(1);
     expect(up.err.trim()).toMatch(
       new RegExp(
-        `^stack: Port ${port} \\(HOTBOARD_REDIS_PORT\\) is taken by process ${process.pid} .*set HOTBOARD_REDIS_PORT`,
+        `^stack: Port ${port} of 127.0.0.1 \\(HOTBOARD_REDIS_PORT\\) is taken by process ${process.pid} .*set HOTBOARD_REDIS_PORT`,
       ),
     );
     expect(existsSync(join(data, 'stack.json'))).toBe(false);

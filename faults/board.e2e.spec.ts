@@ -115,6 +115,31 @@ describe('a whole board on real servers', () => {
     await settled(60_000);
   }, 120_000);
 
+  it('refuses writes with 503 alone, serves the list and loses nothing while MySQL is away for 30 s under traffic', async () => {
+    const traffic = new Traffic(client, articles);
+    traffic.start(users);
+    await pause(1000);
+    const mysql = board.stack.server('mysql');
+    await mysql.kill();
+    const backMs = performance.now() + 30_000;
+    while (performance.now() < backMs) {
+      for (const gateway of board.gateways) {
+        expect((await client.request<HotList>('GET', '/v1/hot-articles', { gateway })).status).toBe(200);
+      }
+      await pause(1000);
+    }
+    await mysql.start();
+    await until('writes are taken again', 30_000, async () => {
+      const { status } = await client.request('PUT', `/v1/articles/${articles[1]}/like`, { userId: '999998' });
+      return status === 200;
+    });
+    const { broken, answers } = await traffic.stop();
+    expect(broken).toEqual({});
+    expect(answers['503']).toBeGreaterThan(0);
+    expect(Object.keys(answers).filter((status) => Number(status) >= 300)).toEqual(['503']);
+    await settled(60_000);
+  }, 180_000);
+
   it.each(['edge-1', 'edge-2', 'relay-1', 'relay-2', 'hot-article-1', 'hot-article-2'])(
     'loses nothing when %s is killed with SIGKILL under traffic',
     async (nodeId) => {

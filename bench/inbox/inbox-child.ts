@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
-import { consumerNodeFlags } from '../../cluster/plan.ts';
+import { eventsNodeFlags } from '../../cluster/plan.ts';
 
 export interface InboxSettings {
   url: string;
@@ -26,7 +26,7 @@ export async function runInboxProcess(settings: InboxSettings, profileFolder?: s
   const child = fork(join(import.meta.dirname, 'inbox-process.ts'), [JSON.stringify(settings)], {
     execArgv: [
       ...process.execArgv,
-      ...consumerNodeFlags,
+      ...eventsNodeFlags,
       ...(profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : []),
     ],
   });

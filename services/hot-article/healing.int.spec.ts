@@ -22,6 +22,20 @@ describe('writing to Redis', () => {
     await hot.expectList([]);
   });
 
+  it('compares revs as numbers: the ninth does not replace the tenth', async () => {
+    const [articleId] = await hot.articlesWith([5]);
+    let [row] = await rowOf(articleId!);
+    let ninth = row!;
+    for (let version = 2; Number(row!.rev) < 10; version++) {
+      ninth = row!;
+      await feed(hot.harness, hot.projector, [viewed(articleId!, version, 50 + version)]);
+      [row] = await rowOf(articleId!);
+    }
+    expect([String(ninth.rev), String(row!.rev)]).toEqual(['9', '10']);
+    expect(await hot.projector.store.push([ninth])).toEqual(['newer']);
+    await hot.expectList([articleId!]);
+  });
+
   it('clears a dirty mark only where the rev is what was written', async () => {
     const articleId = hot.newId();
     await commitOnly(hot.harness, hot.projector, [hot.created(articleId)]);
@@ -99,12 +113,14 @@ describe('a flush of Redis', () => {
     expect(await hot.dirty()).toEqual([]);
   });
 
-  it('is noticed where only the cards of a day are gone', async () => {
+  it.each([
+    ['only the cards', ':cards'],
+    ['everything but the generation', ''],
+  ])('is noticed where a day has lost %s', async (_what, ending) => {
     const ids = await hot.articlesWith([30, 20]);
-    const cards = (await hot.harness.redis.keys(`${hot.harness.namespace}:*:cards`)).filter((key) =>
-      key.includes(hot.harness.today),
-    );
-    await hot.harness.redis.unlink(...cards);
+    const keys = await hot.harness.redis.keys(`${hot.harness.namespace}:*${hot.harness.today}:*${ending}`);
+    expect(keys.length).toBeGreaterThan(0);
+    await hot.harness.redis.unlink(...keys);
     expect(await fromRedis(hot.harness, hot.projector)).toBeNull();
     await feed(hot.harness, hot.projector, [viewed(ids[1]!, 2, 40)]);
     await hot.projector.healer.heal();

@@ -32,14 +32,9 @@ const nodesOfEachRole = 2;
  */
 export const eventsNodeFlags: readonly string[] = ['--max-semi-space-size=4', '--heap-growing-percent=100'];
 
-const flagsOf = { edge: [], relay: eventsNodeFlags, 'hot-article': eventsNodeFlags } satisfies Record<
-  NodeRole,
-  readonly string[]
->;
-
 /** Node's flags for a role. */
 export function nodeFlags(role: NodeRole): readonly string[] {
-  return flagsOf[role];
+  return role === 'edge' ? [] : eventsNodeFlags;
 }
 
 /** The nodes of a cluster, in the order in which they are to be stopped: what makes events before what applies them. */

@@ -173,7 +173,7 @@ export function createInbox(options: InboxOptions): Inbox {
     const answered = new AbortController();
     const asked = Promise.resolve(store.register?.()).catch((error) => {
       if (error instanceof InboxModeError) throw error;
-      logger.warn(`inbox: the database of ${options.group} does not answer yet.`, error);
+      logger.warn(`inbox: the database of ${options.group} does not answer yet: ${inWords(error)}`);
     });
     try {
       await Promise.race([asked, pause(clock, registerLimitMs, answered.signal)]);

@@ -5,15 +5,16 @@ import { createKafkajsPort } from '../kafka/kafkajs/index.ts';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import type { Consumer, ConsumerOptions, KafkaConnection, KafkaPort, TransactionalKafkaPort } from '../kafka/port.ts';
 import { uniqueName } from '../testing/servers.ts';
+import { soon } from '../testing/until.ts';
 import { openPool } from './database/pool.ts';
 import { createInbox, type Inbox, type InboxOptions } from './inbox.ts';
+import type { PartitionStatus } from './status.ts';
 import { mysqlStore } from './store/mysql.ts';
 import { cuttable } from './testing/cuttable.ts';
 import { type TestDatabase, testDatabase } from './testing/database.ts';
 import { testCatalogue, testEvent } from './testing/events.ts';
 import { type TestTopic, testTopic } from './testing/kafka.ts';
 import { recordedMetrics } from './testing/recorded-metrics.ts';
-import { waitFor } from './testing/wait.ts';
 import type { InboxHandler } from './types.ts';
 
 let database: TestDatabase;
@@ -97,6 +98,9 @@ function eventsOf(aggregates: readonly number[], versions: number, from = 1): Ev
 
 const expected = (events: readonly EventEnvelope[]) => events.map((event) => `${event.aggregateId}.${event.version}`);
 
+const hasNoLag = ({ lagEvents, lagMs, highWatermark, position }: PartitionStatus) =>
+  lagEvents === 0 && lagMs === 0 && highWatermark === position;
+
 /** Once each, and for each aggregate in order. */
 function expectOnceInOrder(got: readonly string[], events: readonly EventEnvelope[]): void {
   expect(got.toSorted()).toEqual(expected(events).toSorted());
@@ -127,11 +131,10 @@ describe('an inbox on Kafka and MySQL', () => {
     const first = await member(group, { options: { batchSize: 20 } });
     await publish(eventsOf([1, 2, 3, 4, 5, 6, 7], 40));
     const others = [await member(group), await member(group)];
-    await waitFor('a third of the events', async () => (await effects(group)).length >= 90);
+    await soon('a third of the events', async () => (await effects(group)).length >= 90);
     await first.stop();
     await publish(eventsOf([1, 2, 3, 4, 5, 6, 7], 20, 41));
-    await waitFor('all effects', async () => (await effects(group)).length >= published.length);
-    await waitFor('no lag', () => others.every(({ inbox }) => inbox.status().lagEvents === 0));
+    await soon('all effects', async () => (await effects(group)).length >= published.length);
     expectOnceInOrder(await effects(group), published);
 
     const admin = topic.kafka.admin();
@@ -141,11 +144,11 @@ describe('an inbox on Kafka and MySQL', () => {
     expect(stored.map(({ partition, offset }) => [partition, offset]).toSorted()).toEqual(
       ends.map(({ partition, end }) => [partition, end]).toSorted(),
     );
-    const partitions = others.flatMap(({ inbox }) => inbox.status().partitions);
-    expect(partitions.map(({ partition }) => partition).toSorted()).toEqual([0, 1, 2]);
-    expect(partitions.every(({ lagMs, highWatermark, position }) => lagMs === 0 && highWatermark === position)).toBe(
-      true,
-    );
+    await soon('both to say that they have no lag', () => {
+      const partitions = others.flatMap(({ inbox }) => inbox.status().partitions);
+      const all = partitions.map(({ partition }) => partition).toSorted();
+      return all.join() === '0,1,2' && partitions.every(hasNoLag);
+    });
     for (const { stop } of others) await stop();
   });
 
@@ -166,9 +169,9 @@ describe('an inbox on Kafka and MySQL', () => {
       },
     };
     const { inbox, metrics, stop } = await member(group, { kafka: dying });
-    await waitFor('all effects', async () => (await effects(group)).length >= published.length);
-    await waitFor('duplicates', () => crashes > 4 && (metrics['inbox.events.duplicate.total'] ?? 0) > 0);
-    await waitFor('no lag', () => inbox.status().lagEvents === 0);
+    await soon('all effects', async () => (await effects(group)).length >= published.length);
+    await soon('duplicates', () => crashes > 4 && (metrics['inbox.events.duplicate.total'] ?? 0) > 0);
+    await soon('no lag', () => inbox.status().lagEvents === 0);
     expectOnceInOrder(await effects(group), published);
     await stop();
   });
@@ -178,7 +181,7 @@ describe('an inbox on Kafka and MySQL', () => {
     const groups = wheres.map((where) => uniqueName(where));
     const before = await Promise.all(groups.map((group) => member(group)));
     for (const group of groups) {
-      await waitFor('all effects', async () => (await effects(group)).length >= published.length);
+      await soon('all effects', async () => (await effects(group)).length >= published.length);
     }
     await Promise.all(before.map(({ stop }) => stop()));
     const more = eventsOf([1, 2, 3, 4, 5, 6, 7], 5, Number(published.at(-1)!.version) + 1);
@@ -186,9 +189,11 @@ describe('an inbox on Kafka and MySQL', () => {
     await Promise.all(wheres.map((where, index) => setGroupOffsets(groups[index]!, where)));
     const after = await Promise.all(groups.map((group) => member(group)));
     for (const [index, group] of groups.entries()) {
-      await waitFor('all effects', async () => (await effects(group)).length >= published.length);
+      await soon('all effects', async () => (await effects(group)).length >= published.length);
       expectOnceInOrder(await effects(group), published);
-      expect(after[index]!.metrics).toEqual({ 'inbox.events.applied.total': more.length });
+      const { metrics } = after[index]!;
+      expect(metrics['inbox.events.applied.total']).toBe(more.length);
+      expect(metrics['inbox.events.duplicate.total'] ?? 0).toBeLessThan(more.length);
     }
     await Promise.all(after.map(({ stop }) => stop()));
   });
@@ -196,15 +201,15 @@ describe('an inbox on Kafka and MySQL', () => {
   it('raises an alarm for an offset out of range and reads again from the beginning, with nothing applied twice', async () => {
     const group = uniqueName('group');
     const before = await member(group);
-    await waitFor('all effects', async () => (await effects(group)).length >= published.length);
+    await soon('all effects', async () => (await effects(group)).length >= published.length);
     await before.stop();
     for (const { partition } of await before.store.allOffsets()) {
       await before.store.resetOffset({ topic: topic.topic, partition, offset: 1_000_000n });
     }
     const after = await member(group);
-    await waitFor('the resync', () => (after.metrics['inbox.events.duplicate.total'] ?? 0) >= published.length);
-    await waitFor('no lag', () => after.inbox.status().lagEvents === 0);
-    expect(after.metrics['inbox.alarms.total offset-out-of-range']).toBe(3);
+    await soon('the resync', () => (after.metrics['inbox.events.duplicate.total'] ?? 0) >= published.length);
+    await soon('no lag', () => after.inbox.status().lagEvents === 0);
+    expect(after.metrics['inbox.alarms.total offset-out-of-range']).toBeGreaterThanOrEqual(3);
     expect(after.logs.join('\n')).toMatch(/is at offset 1000000 of .*, which holds 0 to/);
     expectOnceInOrder(await effects(group), published);
     expect((await after.store.allOffsets()).every(({ offset }) => offset < 1_000_000n)).toBe(true);
@@ -219,14 +224,14 @@ describe('an inbox on Kafka and MySQL', () => {
     url.host = `127.0.0.1:${way.port}`;
     way.cut();
     const { inbox, logs, metrics, stop } = await member(group, { url: url.href, options: { batchSize: 10 } });
-    await waitFor('the first failure', () => logs.some((line) => line.includes('reading the stored offsets failed')));
+    await soon('the first failure', () => logs.some((line) => line.includes('reading the stored offsets failed')));
     way.restore();
-    await waitFor('some effects', async () => (await effects(group)).length >= 30);
+    await soon('some effects', async () => (await effects(group)).length >= 30);
     way.cut();
-    await waitFor('a failed batch', () => (metrics['inbox.retries.total away'] ?? 0) > 3);
+    await soon('a failed batch', () => (metrics['inbox.retries.total away'] ?? 0) > 3);
     way.restore();
-    await waitFor('all effects', async () => (await effects(group)).length >= published.length);
-    await waitFor('no lag', () => inbox.status().lagEvents === 0);
+    await soon('all effects', async () => (await effects(group)).length >= published.length);
+    await soon('no lag', () => inbox.status().lagEvents === 0);
     expectOnceInOrder(await effects(group), published);
     await stop();
     await way.close();
@@ -241,8 +246,8 @@ describe('an inbox on Kafka and MySQL', () => {
     const { inbox, metrics, stop } = await member(group, {
       options: { handlers: { '*': effectsOf(group) } },
     });
-    await waitFor('all effects', async () => (await effects(group)).length >= published.length);
-    await waitFor('no lag', () => inbox.status().lagEvents === 0);
+    await soon('all effects', async () => (await effects(group)).length >= published.length);
+    await soon('no lag', () => inbox.status().lagEvents === 0);
     expect(metrics['inbox.dead_letters.total malformed']).toBe(3);
     expectOnceInOrder(await effects(group), published);
     await stop();
@@ -267,13 +272,11 @@ describe('an inbox on Kafka and MySQL', () => {
       };
       await publisher.transaction([message]);
     }
-    await waitFor('all effects', () => metrics['inbox.events.applied.total'] === 3);
-    await waitFor('no lag', () => inbox.status().lagEvents === 0);
+    await soon('all effects', () => metrics['inbox.events.applied.total'] === 3);
+    const partition = await soon('no lag', () => inbox.status().partitions.find(hasNoLag));
     const admin = kafka.admin();
     const { end } = (await admin.offsets(transactional.topic))[0]!;
-    const [partition] = inbox.status().partitions;
-    expect(end - BigInt(partition!.position)).toBe(1n);
-    expect(partition).toMatchObject({ lagEvents: 0, lagMs: 0, highWatermark: partition!.position });
+    expect(end - BigInt(partition.position)).toBe(1n);
     await admin.close();
     await publisher.close();
     await stop();

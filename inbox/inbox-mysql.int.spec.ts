@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { soon } from '../testing/until.ts';
 import type { Baseline } from './apply.ts';
 import { systemClock } from './clock.ts';
 import type { Database } from './database/database.ts';
@@ -6,7 +7,6 @@ import { mysqlStore } from './store/mysql.ts';
 import { type TestDatabase, testDatabase, writesEffects } from './testing/database.ts';
 import { batchOf, brokenMessage, testCatalogue, testEvent } from './testing/events.ts';
 import { recordedMetrics } from './testing/recorded-metrics.ts';
-import { waitFor } from './testing/wait.ts';
 import type { InboxHandler, InboxMode } from './types.ts';
 import { createWorker } from './worker.ts';
 
@@ -174,7 +174,7 @@ describe('an inbox on MySQL', () => {
       async handleBatch(tx, events) {
         await writesEffects.handleBatch!(tx, events);
         begun = true;
-        await waitFor('the second consumer to wait', async () => overtaken || (await somebodyWaits()), 150);
+        await soon('the second consumer to wait', async () => overtaken || (await somebodyWaits()), 150);
       },
     });
     const two = member({
@@ -184,7 +184,7 @@ describe('an inbox on MySQL', () => {
       },
     });
     const running = one.process([testEvent('1', first)], 1n);
-    await waitFor('the first consumer to begin', () => begun);
+    await soon('the first consumer to begin', () => begun);
     await two.process([testEvent('1', second)], 2n);
     await running;
     expect(await database.effects()).toEqual(expected);
@@ -200,7 +200,7 @@ describe('an inbox on MySQL', () => {
       async handleBatch(tx, events) {
         await tx.write('UPDATE pair SET hits = hits + 1 WHERE id = ?', [mine]);
         reached.add(mine);
-        await waitFor('both to hold a row', () => reached.size === 2);
+        await soon('both to hold a row', () => reached.size === 2);
         await tx.write('UPDATE pair SET hits = hits + 1 WHERE id = ?', [others]);
         await writesEffects.handleBatch!(tx, events);
       },

@@ -6,10 +6,10 @@ import { databaseUrl } from '../config/database-url.ts';
 import { type Config, loadConfig } from '../config/load.ts';
 import { testCatalogue, testEvent } from '../inbox/testing/events.ts';
 import { type TestTopic, testTopic } from '../inbox/testing/kafka.ts';
-import { waitFor } from '../inbox/testing/wait.ts';
 import { inboxMigrations } from '../migrations/inbox/index.ts';
 import { migrateDatabase } from '../migrations/run.ts';
 import { testServers, uniqueName } from '../testing/servers.ts';
+import { soon } from '../testing/until.ts';
 import { DatabaseMixin } from './database.ts';
 import { InboxMixin, type InboxService, type InboxStatus } from './inbox.ts';
 
@@ -83,10 +83,10 @@ describe('InboxMixin', () => {
     }) as InboxService & Counting;
     await broker.waitForServices('counting');
     await topic.publish([testEvent('1', 1), testEvent('1', 2), testEvent('1', 3, { type: 'Ignored' })]);
-    await waitFor('the effects', async () => (await effects()).length === 2);
+    await soon('the effects', async () => (await effects()).length === 2);
     expect(await effects()).toEqual(['counting 1.1', 'counting 1.2']);
-    await waitFor('afterCommit', () => service.told.length === 3);
-    await waitFor('no lag', () => service.inboxStatus().lagMs === 0);
+    await soon('afterCommit', () => service.told.length === 3);
+    await soon('no lag', () => service.inboxStatus().lagMs === 0);
     const status = await broker.call<InboxStatus, object>('counting.inboxStatus', {});
     expect(status).toMatchObject({ group: 'counting', mode: 'state', consumer: { state: 'running', rebuilds: 0 } });
     expect(status.partitions).toHaveLength(2);
@@ -132,8 +132,8 @@ describe('InboxMixin', () => {
         }),
       ],
     }) as InboxService;
-    await waitFor('the effects', async () => (await effects()).length >= 4);
-    await waitFor('no lag', () => service.inboxStatus().lagMs === 0);
+    await soon('the effects', async () => (await effects()).length >= 4);
+    await soon('no lag', () => service.inboxStatus().lagMs === 0);
     expect((await effects()).slice(2)).toEqual(['model 1', 'model 2']);
     expect(attempts).toBe(2);
     expect(service.readiness().map(({ name, ready }: { name: string; ready: boolean }) => [name, ready])).toEqual(
@@ -166,7 +166,7 @@ describe('InboxMixin', () => {
       ],
     }) as InboxService;
     await sequenceTopic.publish([1, 2, 5].map((version) => testEvent('8', version)));
-    await waitFor('no lag', () => service.inboxStatus().lagMs === 0);
+    await soon('no lag', () => service.inboxStatus().lagMs === 0);
     const stream = { source: 'like', aggregateType: 'article', aggregateId: '8' };
     const resume = (params: object) => broker.call('in-sequence.inboxResume', params);
     await expect(resume({ ...stream, version: '4' })).rejects.toMatchObject({ type: 'VALIDATION_ERROR' });
@@ -201,7 +201,7 @@ describe('InboxMixin', () => {
       ],
     }) as InboxService;
     await poisonTopic.publish([testEvent('1', 1, { payload: { count: -1 } })]);
-    await waitFor('no lag', () => service.inboxStatus().lagMs === 0);
+    await soon('no lag', () => service.inboxStatus().lagMs === 0);
     const call = <Answer>(name: string, params: object) =>
       broker.call<Answer, object>(`with-letters.deadLetters.${name}`, params);
     type Letters = { letters: { id: string; outcome: string }[] };

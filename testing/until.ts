@@ -26,3 +26,12 @@ export async function until<Value>(
     await pause(everyMs);
   }
 }
+
+/** `until` for what has no time of its own: the deadline only ends the wait for what never comes, on a slow machine, too. */
+export function soon<Value>(
+  what: string,
+  check: () => Promise<Value> | Value,
+  everyMs = 20,
+): Promise<Exclude<NonNullable<Value>, false>> {
+  return until(what, 60_000, check, everyMs);
+}

@@ -4,8 +4,9 @@ import { KafkaProxy } from '../faults/proxy/kafka-proxy.ts';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import type { KafkaConnection, PartitionReaderOptions, ReadingKafkaPort } from '../kafka/port.ts';
 import { testServers, uniqueName } from '../testing/servers.ts';
+import { until } from '../testing/until.ts';
 import type { KafkaTransporterOptions } from './options.ts';
-import { allMet, stopAll, type TestNode, testNode, until } from './testing/nodes.ts';
+import { allMet, stopAll, type TestNode, testNode } from './testing/nodes.ts';
 import { TopicNames } from './topic-names.ts';
 
 const { kafkaBrokers } = testServers();
@@ -13,6 +14,10 @@ const port = createPlatformaticPort({ brokers: kafkaBrokers, clientId: 'test' })
 
 /** Kafka's time-outs, short enough for a test. */
 const direct: KafkaTransporterOptions = { connection: { brokers: kafkaBrokers, requestTimeoutMs: 1_000 } };
+
+/** Three times what is promised after a fault, and what a packet may take where there is none: tests share the machine. */
+const backWithinMs = 3 * 10_000;
+const arriveWithinMs = 20_000;
 
 const closers: (() => Promise<unknown>)[] = [];
 const namespaces: string[] = [];
@@ -49,7 +54,7 @@ async function pair(
   closers.push(() => stopAll(nodes));
   await Promise.all(nodes.map(({ broker }) => broker.start()));
   await allMet(nodes);
-  await caller.broker.waitForServices('echo', 10_000, 20);
+  await caller.broker.waitForServices('echo', backWithinMs, 20);
   const say = (text: string) => caller.broker.call('echo.say', { text });
   return { namespace, worker, caller, handled, say, names: new TopicNames(`MOL-${namespace}`) };
 }
@@ -68,10 +73,10 @@ describe('the transporter under faults', () => {
     const { worker, caller, say } = await pair(options, options);
     expect(await say('before')).toBe('before');
     proxy.set({ mode: 'swallow' });
-    await until(() => isAway(worker) && isAway(caller), 15_000, 'the nodes did not notice');
+    await until('the nodes notice', 45_000, () => isAway(worker) && isAway(caller));
     await expect(say('meanwhile')).rejects.toMatchObject({ type: 'KAFKA_UNAVAILABLE', code: 503 });
     proxy.set({ mode: 'pass' });
-    await until(async () => (await say('after').catch(() => null)) === 'after', 10_000, 'calls were not answered');
+    await until('calls are answered', backWithinMs, async () => (await say('after').catch(() => null)) === 'after');
     expect(worker.transporter.health().deaf).toBe(false);
   });
 
@@ -80,7 +85,7 @@ describe('the transporter under faults', () => {
     const { caller, worker, say } = await pair(options, options);
     for (let cut = 0; cut < 5; cut++) {
       proxy.cut();
-      await until(async () => (await say(`${cut}`).catch(() => null)) === `${cut}`, 5_000, 'calls were not answered');
+      await until('calls are answered', backWithinMs, async () => (await say(`${cut}`).catch(() => null)) === `${cut}`);
     }
     for (const { transporter } of [caller, worker]) expect(transporter.health().reconnects).toBe(0);
   });
@@ -89,12 +94,12 @@ describe('the transporter under faults', () => {
     const { proxy, options } = await proxied();
     const { caller } = await pair(options);
     await proxy.refuse();
-    const vanishedMs = performance.now();
-    await until(() => caller.broker.registry.nodes.get('worker')?.available === false, 6_500, 'it stayed');
-    // Its last heartbeat is up to one and a half intervals old.
-    expect(performance.now() - vanishedMs).toBeGreaterThan(2_000);
+    const node = caller.broker.registry.nodes.get('worker')!;
+    await until('it is gone', 3 * 6_000, () => !node.available);
+    // Both are whole seconds of the process; the time-out is 4 of them.
+    expect(Math.round(process.uptime()) - node.lastHeartbeatTime).toBeGreaterThanOrEqual(3);
     await proxy.listen();
-    await until(() => caller.broker.registry.nodes.get('worker')?.available === true, 10_000, 'it did not come back');
+    await until('it comes back', backWithinMs, () => caller.broker.registry.nodes.get('worker')?.available === true);
   });
 
   it.concurrent('makes its inbox anew when somebody deletes it', async () => {
@@ -102,8 +107,8 @@ describe('the transporter under faults', () => {
     const admin = port.admin();
     await admin.deleteTopics([names.inbox('worker')]);
     await admin.close();
-    await until(() => worker.transporter.health().reconnects === 1, 10_000, 'the worker did not join again');
-    await until(async () => (await say('again').catch(() => null)) === 'again', 10_000, 'calls were not answered');
+    await until('the worker joins again', backWithinMs, () => worker.transporter.health().reconnects > 0);
+    await until('calls are answered', backWithinMs, async () => (await say('again').catch(() => null)) === 'again');
   });
 
   it.concurrent('fails a packet for a node that has no inbox, and only that one', async () => {
@@ -133,11 +138,11 @@ describe('the transporter under faults', () => {
           level: 1,
         }),
       ),
-      headers: { type: 'REQ', from: 'caller', at: String(Date.now() - agoMs), ttl: '5000' },
+      headers: { type: 'REQ', from: 'caller', at: String(Date.now() - agoMs), ttl: '60000' },
     });
-    await publisher.publish([request('old', 8_000), request('young', 4_000)]);
+    await publisher.publish([request('old', 100_000), request('young', 0)]);
     await publisher.close();
-    await until(() => handled.includes('young'), 5_000, `nothing arrived in ${namespace}`);
+    await until(`the request arrives in ${namespace}`, arriveWithinMs, () => handled.includes('young'));
     expect(handled).toEqual(['now', 'young']);
     expect(worker.transporter.health().state).toBe('joined');
   });
@@ -165,7 +170,7 @@ describe('the transporter under faults', () => {
           meta: {},
         }),
       ),
-      headers: { type: 'REQ', from: 'caller', at: String(Date.now()), ttl: '5000', number },
+      headers: { type: 'REQ', from: 'caller', at: String(Date.now()), ttl: '60000', number },
     });
     for (const [partition, number] of [
       [0, 'run.7'],
@@ -177,8 +182,8 @@ describe('the transporter under faults', () => {
       await publisher.publish([request(partition, number)]);
     }
     await publisher.close();
-    await until(() => handled.length >= 3, 5_000, 'not all arrived');
-    await until(() => handled.includes('run.8'), 5_000, 'the last one did not arrive');
+    await until('all arrive', arriveWithinMs, () => handled.length >= 3);
+    await until('the last one arrives', arriveWithinMs, () => handled.includes('run.8'));
     expect(handled.sort()).toEqual(['run.6', 'run.7', 'run.8']);
   });
 
@@ -186,13 +191,14 @@ describe('the transporter under faults', () => {
     const ears = { closed: false };
     const { worker, say } = await pair({ ...direct, deafAfterHeartbeats: 2, createPort: deafenable(ears) });
     ears.closed = true;
-    await until(() => worker.transporter.health().deaf, 10_000, 'it did not notice');
+    await until('it notices', backWithinMs, () => worker.transporter.health().deaf);
     expect(worker.transporter.health().lastHeardMs).toBeGreaterThan(2_000);
     // Its reader says that all is well; only new ones hear again.
-    await until(() => isAway(worker), 10_000, 'it did not give the reader up');
+    await until('it gives the reader up', backWithinMs, () => isAway(worker));
     ears.closed = false;
-    await until(async () => (await say('heard').catch(() => null)) === 'heard', 10_000, 'calls were not answered');
-    expect(worker.transporter.health()).toMatchObject({ state: 'joined', deaf: false, reconnects: 1 });
+    await until('calls are answered', backWithinMs, async () => (await say('heard').catch(() => null)) === 'heard');
+    expect(worker.transporter.health()).toMatchObject({ state: 'joined', deaf: false });
+    expect(worker.transporter.health().reconnects).toBeGreaterThan(0);
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import { testServers, uniqueName } from '../testing/servers.ts';
+import { until } from '../testing/until.ts';
 import { Janitor } from './janitor.ts';
 import { allMet, stopAll, testNode } from './testing/nodes.ts';
 import { TopicNames } from './topic-names.ts';
@@ -14,7 +15,9 @@ describe('the janitor', () => {
     const namespace = uniqueName('janitor');
     const names = new TopicNames(`MOL-${namespace}`);
     const ids = ['a', 'b', 'gone'] as const;
-    const [a, b, gone] = ids.map((nodeId) => testNode(nodeId, namespace, { connection: { brokers: kafkaBrokers } }));
+    const [a, b, gone] = ids.map((nodeId) =>
+      testNode(nodeId, namespace, { connection: { brokers: kafkaBrokers } }, { heartbeatTimeout: 60 }),
+    );
     const nodes = [a!, b!, gone!];
     const clock = { nowMs: 0 };
     const janitors = [a!, b!].map(
@@ -26,6 +29,9 @@ describe('the janitor', () => {
       await allMet(nodes);
       expect(await sweep()).toEqual([[], []]);
       await gone!.broker.stop();
+      await until('the stop is seen', 20_000, () =>
+        [a!, b!].every(({ broker }) => broker.registry.nodes.get('gone')?.available === false),
+      );
       expect(await sweep()).toEqual([[], []]);
       clock.nowMs = 599_999;
       expect(await sweep()).toEqual([[], []]);

@@ -8,7 +8,8 @@ import { loadConfig } from '../config/load.ts';
 import { KafkaProxy } from '../faults/proxy/kafka-proxy.ts';
 import { type RunningStack, startStack } from '../stack/stack.ts';
 import { uniqueName } from '../testing/servers.ts';
-import { allMet, stopAll, type TestNode, testNode, until } from './testing/nodes.ts';
+import { until } from '../testing/until.ts';
+import { allMet, stopAll, type TestNode, testNode } from './testing/nodes.ts';
 
 /** Three times the promise: tests share the machine. */
 const backWithinMs = 3 * 10_000;
@@ -79,7 +80,7 @@ describe('the transporter after long outages of its only broker', () => {
       expect(caller.transporter.health()).toMatchObject({ state: 'away', queued: 0 });
       await end();
       const returnedMs = performance.now();
-      await until(async () => (await add().catch(() => null)) === 3, backWithinMs, 'remote calls were not answered');
+      await until('remote calls are answered', backWithinMs, async () => (await add().catch(() => null)) === 3);
       const backMs = performance.now() - returnedMs;
       done = true;
       await Promise.all(calling);
@@ -89,7 +90,7 @@ describe('the transporter after long outages of its only broker', () => {
       expect(refused).toBeGreaterThan(0);
       expect(Math.max(during, after) - before).toBeLessThan(largestGrowthBytes);
       for (const { transporter } of [caller, worker]) {
-        await until(() => transporter.connected, backWithinMs, 'a node did not join again');
+        await until('a node joins again', backWithinMs, () => transporter.connected);
         expect(transporter.health()).toMatchObject({ state: 'joined', deaf: false });
       }
     },

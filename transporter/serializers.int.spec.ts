@@ -3,7 +3,8 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import moleculer, { type BrokerOptions, type Context } from 'moleculer';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import { testServers, uniqueName } from '../testing/servers.ts';
-import { allMet, stopAll, testNode, until } from './testing/nodes.ts';
+import { until } from '../testing/until.ts';
+import { allMet, stopAll, testNode } from './testing/nodes.ts';
 import { TopicNames } from './topic-names.ts';
 
 const { kafkaBrokers } = testServers();
@@ -52,16 +53,16 @@ describe.each<[string, BrokerOptions['serializer'], unknown]>([
     try {
       await Promise.all(nodes.map(({ broker }) => broker.start()));
       await allMet(nodes);
-      await caller.broker.waitForServices(groups, 10_000, 20);
+      await caller.broker.waitForServices(groups, 30_000, 20);
       expect(await caller.broker.call('first.echo', { value })).toEqual(value);
       // Each group of listeners gets it once.
       await caller.broker.emit('thing.happened', value);
-      await until(() => heard.length >= 2, 5_000, 'the event did not arrive');
+      await until('the event arrives', 20_000, () => heard.length >= 2);
       expect(heard.sort()).toEqual(groups.map((name) => [name, value]));
       // One group alone, where the sender names it.
       heard.length = 0;
       await caller.broker.emit('thing.happened', value, { groups: ['second'] });
-      await until(() => heard.length >= 1, 5_000, 'the event did not arrive');
+      await until('the event arrives', 20_000, () => heard.length >= 1);
       expect(await caller.broker.call('first.echo', { value })).toEqual(value);
       expect(heard).toEqual([['second', value]]);
     } finally {

@@ -8,7 +8,8 @@ import { loadConfig } from '../config/load.ts';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import { type RunningServer, type RunningStack, startStack } from '../stack/stack.ts';
 import { uniqueName } from '../testing/servers.ts';
-import { allMet, stopAll, type TestNode, testNode, until } from './testing/nodes.ts';
+import { until } from '../testing/until.ts';
+import { allMet, stopAll, type TestNode, testNode } from './testing/nodes.ts';
 import { TopicNames } from './topic-names.ts';
 
 /** The promise. What was measured is in README.md. */
@@ -72,9 +73,9 @@ describe('the transporter on three brokers', () => {
     'goes on while broker $broker is $how (round $round)',
     async ({ broker, how }) => {
       const server = stack.servers.find(({ name }) => name === `kafka-${broker}`)!;
-      await until(() => unread() === 0, 60_000, 'not every partition was read');
+      await until('every partition is read', 60_000, () => unread() === 0);
       const load = new Load(caller);
-      await until(() => load.answers > 50, 10_000, 'calls were not answered');
+      await until('calls are answered', 10_000, () => load.answers > 50);
       await breakServer(server, how);
       await pause(breakForMs);
       await load.stop();
@@ -92,7 +93,7 @@ describe('the transporter on three brokers', () => {
     'lets a node join while a broker is %s',
     async (how) => {
       const server = stack.servers.find(({ name }) => name === 'kafka-1')!;
-      await until(() => unread() === 0, 60_000, 'not every partition was read');
+      await until('every partition is read', 60_000, () => unread() === 0);
       await breakServer(server, how);
       const late = makeNode(`late-${how.length}`);
       try {

@@ -1,5 +1,6 @@
 import net, { type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { soon } from '../../testing/until.ts';
 import { advertise } from './kafka-proxy.ts';
 import { kafkaApi, watchRequests } from './kafka-requests.ts';
 import { decide } from './mode.ts';
@@ -38,16 +39,16 @@ describe('TCP proxy', () => {
   it('passes bytes both ways and the end of a stream', async () => {
     const client = await connect();
     client.socket.write('hello');
-    await until(() => client.text === 'hello');
+    await eventually(() => client.text === 'hello');
     client.socket.end();
-    await until(() => client.ended && proxy.connections === 0);
+    await eventually(() => client.ended && proxy.connections === 0);
   });
 
   it('passes megabytes whole and in order', async () => {
     const client = await connect();
     const sent = Array.from({ length: 400_000 }, (_, index) => `${index},`).join('');
     client.socket.write(sent);
-    await until(() => client.text.length === sent.length);
+    await eventually(() => client.text.length === sent.length);
     expect(client.text).toBe(sent);
   });
 
@@ -56,7 +57,7 @@ describe('TCP proxy', () => {
     proxy.set({ mode: 'delay', ms: 80 });
     const startedMs = performance.now();
     client.socket.write('a');
-    await until(() => client.text === 'a');
+    await eventually(() => client.text === 'a');
     expect(performance.now() - startedMs).toBeGreaterThanOrEqual(155);
   });
 
@@ -64,45 +65,45 @@ describe('TCP proxy', () => {
     const client = await connect();
     proxy.set({ mode: 'swallow' });
     client.socket.write('lost answer');
-    await until(() => received === 'lost answer');
+    await eventually(() => received === 'lost answer');
     const other = await connect();
     proxy.set({ mode: 'pass' });
-    await until(() => client.closed);
+    await eventually(() => client.closed);
     expect(client.text).toBe('');
     other.socket.write('later');
-    await until(() => other.text === 'later');
+    await eventually(() => other.text === 'later');
   });
 
   it('holds one direction and releases it in order', async () => {
     const client = await connect();
     proxy.set({ mode: 'hold', direction: 'answers' });
     client.socket.write('a');
-    await until(() => received === 'a');
+    await eventually(() => received === 'a');
     client.socket.write('b');
-    await until(() => received === 'ab');
+    await eventually(() => received === 'ab');
     expect(client.text).toBe('');
     proxy.set({ mode: 'pass' });
-    await until(() => client.text === 'ab');
+    await eventually(() => client.text === 'ab');
   });
 
   it('accepts connections and forwards nothing while half open', async () => {
     proxy.set({ mode: 'half-open' });
     const client = await connect();
     client.socket.write('a');
-    await until(() => proxy.accepted === 1);
+    await eventually(() => proxy.accepted === 1);
     expect(serverSockets).toHaveLength(0);
     proxy.set({ mode: 'pass' });
-    await until(() => client.text === 'a');
+    await eventually(() => client.text === 'a');
   });
 
   it('resets open and new connections', async () => {
     const open = await connect();
     proxy.set({ mode: 'reset' });
-    await until(() => open.closed);
+    await eventually(() => open.closed);
     expect(open.error).toBe('ECONNRESET');
     // The reset can arrive before the client noticed that it was connected.
     const fresh = await connect().catch((error: NodeJS.ErrnoException) => ({ closed: true, error: error.code }));
-    await until(() => fresh.closed);
+    await eventually(() => fresh.closed);
     expect(fresh.error).toBe('ECONNRESET');
   });
 
@@ -111,7 +112,7 @@ describe('TCP proxy', () => {
     proxy.set({ mode: 'limit', bytesPerSecond: 500_000 });
     const startedMs = performance.now();
     client.socket.write(Buffer.alloc(150_000));
-    await until(() => client.bytes === 150_000);
+    await eventually(() => client.bytes === 150_000);
     expect(performance.now() - startedMs).toBeGreaterThan(150);
   });
 
@@ -123,13 +124,13 @@ describe('TCP proxy', () => {
     expect(proxy.port).toBe(port);
     const client = await connect();
     client.socket.write('a');
-    await until(() => client.text === 'a');
+    await eventually(() => client.text === 'a');
   });
 
   it('resets the client where the target does not answer', async () => {
     const lonely = await TcpProxy.start({ target: { host: '127.0.0.1', port: 1 } });
     const client = await connect(lonely.port);
-    await until(() => client.closed);
+    await eventually(() => client.closed);
     await lonely.stop();
   });
 
@@ -213,7 +214,7 @@ describe('Kafka requests', () => {
     });
     const client = await connect(guarded.port);
     client.socket.write(Buffer.from([0, 0, 0, 2, 0, 26]));
-    await until(() => received.length === 6);
+    await eventually(() => received.length === 6);
     await guarded.stop();
     expect(seen).toEqual([26]);
     expect(client.bytes).toBe(0);
@@ -257,10 +258,4 @@ function targetOf(listening: Server): { host: string; port: number } {
   return { host: '127.0.0.1', port: (listening.address() as net.AddressInfo).port };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 5000;
-  while (!condition()) {
-    if (performance.now() > deadlineMs) throw new Error(`not within 5 s: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+const eventually = (check: () => boolean) => soon(String(check), check, 5);

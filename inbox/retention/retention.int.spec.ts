@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { uniqueName } from '../../testing/servers.ts';
+import { soon } from '../../testing/until.ts';
 import { systemClock } from '../clock.ts';
 import { createInbox, type InboxOptions } from '../inbox.ts';
 import { mysqlStore } from '../store/mysql.ts';
@@ -7,7 +8,6 @@ import { type TestDatabase, testDatabase, writesEffects } from '../testing/datab
 import { batchOf, testCatalogue, testEvent } from '../testing/events.ts';
 import { type TestTopic, testTopic } from '../testing/kafka.ts';
 import { recordedMetrics } from '../testing/recorded-metrics.ts';
-import { waitFor } from '../testing/wait.ts';
 import { createWorker } from '../worker.ts';
 import { Purger } from './purger.ts';
 import { type InboxRetention, usualRetention } from './settings.ts';
@@ -114,7 +114,7 @@ describe('retention of an inbox', () => {
     expect(await table!.lease('one', 60_000)).toBe(true);
     expect(await table!.lease('two', 60_000)).toBe(false);
     expect(await table!.lease('one', 1)).toBe(true);
-    await waitFor('the lease to end', () => table!.lease('two', 60_000));
+    await soon('the lease to end', () => table!.lease('two', 60_000));
     expect(await table!.lease('one', 60_000)).toBe(false);
   });
 
@@ -161,8 +161,8 @@ describe('retention of an inbox', () => {
     await topic.publish(events);
     const first = await inboxOf(group);
     await first.inbox.start();
-    await waitFor('all effects', async () => (await database.effects()).length === 6);
-    await waitFor('no lag', () => first.inbox.status().lagEvents === 0);
+    await soon('all effects', async () => (await database.effects()).length === 6);
+    await soon('no lag', () => first.inbox.status().lagEvents === 0);
     await first.inbox.stop();
     const effects = await database.effects();
     expect(await purgerOf(group).round()).toBe(6);
@@ -171,11 +171,11 @@ describe('retention of an inbox', () => {
     await storeOf(group).resetOffset({ topic: topic.topic, partition: 0, offset: 0n });
     const second = await inboxOf(group);
     await second.inbox.start();
-    await waitFor('all to be read again', () => second.metrics['inbox.events.stale.total'] === 6);
+    await soon('all to be read again', () => second.metrics['inbox.events.stale.total'] === 6);
     expect(await database.effects()).toEqual(effects);
     expect(second.metrics).not.toHaveProperty('inbox.events.applied.total');
     await topic.publish([testEvent('1', 4)]);
-    await waitFor('what is new', () => second.metrics['inbox.events.applied.total'] === 1);
+    await soon('what is new', () => second.metrics['inbox.events.applied.total'] === 1);
     await second.inbox.stop();
     expect(await database.effects()).toEqual([...effects, '1.4']);
   });

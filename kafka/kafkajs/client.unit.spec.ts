@@ -1,5 +1,6 @@
 import net, { type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { soon } from '../../testing/until.ts';
 import { type ClientOptions, closeClient, createClient } from './client.ts';
 
 const options: ClientOptions = {
@@ -43,12 +44,12 @@ describe('kafkajs client', () => {
       () => 'connected',
       (error: Error) => error.name,
     );
-    await until(() => received.length > 0);
+    await eventually(() => received.length > 0);
     client.kill();
     expect(client.killed).toBe(true);
     const killedMs = performance.now();
     expect(await call).not.toBe('connected');
-    expect(performance.now() - killedMs).toBeLessThan(1000);
+    expect(performance.now() - killedMs).toBeLessThan(20_000); // its time-out is a minute
     expect(sockets).toHaveLength(1);
   });
 
@@ -56,7 +57,7 @@ describe('kafkajs client', () => {
     const client = clientOf({ tls: { rejectUnauthorized: false, servername: 'kafka.example' } });
     const producer = client.kafka.producer();
     const call = producer.connect().catch(() => {});
-    await until(() => received.length > 100);
+    await eventually(() => received.length > 100);
     client.kill();
     await call;
     expect(received[0]).toBe(0x16); // a TLS handshake
@@ -67,11 +68,11 @@ describe('kafkajs client', () => {
     const client = clientOf();
     const producer = client.kafka.producer();
     const call = producer.connect().catch(() => {});
-    await until(() => received.length > 0);
+    await eventually(() => received.length > 0);
     expect(received[0]).toBe(0);
     const startedMs = performance.now();
     await closeClient(client, () => producer.disconnect(), 50);
-    expect(performance.now() - startedMs).toBeLessThan(1000);
+    expect(performance.now() - startedMs).toBeLessThan(20_000);
     await call;
   });
 
@@ -84,7 +85,7 @@ describe('kafkajs client', () => {
       .admin()
       .connect()
       .catch(() => {});
-    await until(() => lines.length > 2);
+    await eventually(() => lines.length > 2);
     client.kill();
     const before = lines.length;
     await call;
@@ -93,10 +94,4 @@ describe('kafkajs client', () => {
   });
 });
 
-async function until(condition: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 5000;
-  while (!condition()) {
-    if (performance.now() > deadlineMs) throw new Error(`not within 5 s: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+const eventually = (check: () => boolean) => soon(String(check), check, 5);

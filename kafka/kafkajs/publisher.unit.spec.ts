@@ -127,7 +127,7 @@ describe('guarded publisher', () => {
   it('gives up a send that never answers, and ends its producer', async () => {
     const broker = new FakeBroker();
     broker.script = [() => new Promise(() => {})];
-    const report = await publisherOn(broker, { deliveryTimeoutMs: 30, now: undefined, sleep: undefined }).publish([
+    const report = await publisherOn(broker, { deliveryTimeoutMs: 500, now: undefined, sleep: undefined }).publish([
       message(0, 'a'),
     ]);
     expect(report.failed[0]!.error.code).toBe('KAFKA_UNAVAILABLE');
@@ -138,7 +138,7 @@ describe('guarded publisher', () => {
     const broker = new FakeBroker();
     const gate = Promise.withResolvers<void>();
     const open = () => gate.promise.then(broker.open);
-    const publisher = publisherOn(broker, { open, deliveryTimeoutMs: 30, now: undefined, sleep: undefined });
+    const publisher = publisherOn(broker, { open, deliveryTimeoutMs: 500, now: undefined, sleep: undefined });
     expect((await publisher.publish([message(0, 'a')])).failed).toHaveLength(1);
     gate.resolve();
     await new Promise((resolve) => setImmediate(resolve));

@@ -69,7 +69,7 @@ function deliver(
   wire: ScriptedWire,
   messages: OutgoingMessage[],
   options: Partial<DeliveryOptions> = {},
-  limitMs = 500,
+  limitMs = 20_000,
 ) {
   let nextId = 1n;
   let session: ProducerSession | null = null;

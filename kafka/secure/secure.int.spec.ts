@@ -121,7 +121,7 @@ describe('the transporter over TLS', () => {
     await Promise.all(nodes.map(({ broker }) => broker.start()));
     try {
       await allMet(nodes);
-      await caller.broker.waitForServices('secret', 10_000, 20);
+      await caller.broker.waitForServices('secret', 30_000, 20);
       expect(await caller.broker.call('secret.word')).toBe('open');
     } finally {
       await stopAll(nodes);

@@ -1,4 +1,5 @@
 import moleculer, { type ServiceBroker as Broker, type BrokerOptions } from 'moleculer';
+import { until } from '../../testing/until.ts';
 import { KafkaTransporter } from '../kafka-transporter.ts';
 import type { KafkaTransporterOptions } from '../options.ts';
 
@@ -31,28 +32,12 @@ export function testNode(
 }
 
 /** Each of the nodes sees all of the others. */
-export async function allMet(nodes: readonly TestNode[], deadlineMs = 10_000): Promise<void> {
-  await until(
-    () =>
-      nodes.every(({ broker }) =>
-        nodes.every((other) => broker.registry.nodes.get(other.broker.nodeID)?.available === true),
-      ),
-    deadlineMs,
-    'the nodes did not meet',
+export async function allMet(nodes: readonly TestNode[], deadlineMs = 30_000): Promise<void> {
+  await until('the nodes meet', deadlineMs, () =>
+    nodes.every(({ broker }) =>
+      nodes.every((other) => broker.registry.nodes.get(other.broker.nodeID)?.available === true),
+    ),
   );
-}
-
-/** Polls a condition; fails with the complaint when the time is over. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  deadlineMs: number,
-  complaint: string,
-): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`${complaint} within ${deadlineMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 export async function stopAll(nodes: readonly TestNode[]): Promise<void> {

@@ -20,7 +20,7 @@ let request: ReturnType<typeof boardClient>['request'];
 const mysqlUrl = process.env.HOTBOARD_MYSQL_URL!;
 
 beforeAll(async () => {
-  board = await prepareBoard(['article', 'comment'], { HOTBOARD_REQUEST_TIMEOUT_MS: '1500' });
+  board = await prepareBoard(['article', 'comment'], { HOTBOARD_REQUEST_TIMEOUT_MS: '3000' });
   proxy = await MysqlProxy.start(mysqlUrl);
   const through = new URL(mysqlUrl);
   through.port = String(proxy.port);

@@ -71,7 +71,7 @@ describe('writing to Redis', () => {
     const startedMs = performance.now();
     for (let count = 1; count <= 20; count++)
       await feed(hot.harness, blind, [hot.created(articleId), liked(articleId, count, count)]);
-    expect(performance.now() - startedMs).toBeLessThan(5000);
+    expect(performance.now() - startedMs).toBeLessThan(20_000); // a time-out for each would be 40 s
     expect(await fromMysql(hot.harness)).toMatchObject([{ articleId, likes: 20 }]);
     await expect(blind.healer.heal()).rejects.toThrow();
     expect(blind.healer.behindMs).toBeGreaterThan(0);
@@ -90,7 +90,7 @@ describe('writing to Redis', () => {
     const startedMs = performance.now();
     for (let count = 1; count <= 30; count++) await feed(hot.harness, slow, [liked(articleId, count, count)]);
     // a time-out of 2 s, and perhaps some more to see whether it is back; without the circuit it would be 60 s
-    expect(performance.now() - startedMs).toBeLessThan(15_000);
+    expect(performance.now() - startedMs).toBeLessThan(40_000);
     await hot.projector.healer.heal();
     await hot.expectList([articleId]);
     await proxy.refuse();
@@ -205,7 +205,7 @@ describe('a rebuild', () => {
     const changing = [change(hot.projector), change(other)];
     const small = hot.harness.projector();
     (small.rebuilder as unknown as { pageSize?: number }).pageSize = 20;
-    for (let round = 0; round < 5; round++) await small.rebuild({ days: [hot.harness.today], lockWaitMs: 5000 });
+    for (let round = 0; round < 5; round++) await small.rebuild({ days: [hot.harness.today], lockWaitMs: 60_000 });
     stopped = true;
     await Promise.all(changing);
     const items = await fromMysql(hot.harness, { limit: 1000 });
@@ -215,7 +215,7 @@ describe('a rebuild', () => {
 
   it('runs once at a time in the whole cluster', async () => {
     await hot.articlesWith([30]);
-    expect(await hot.projector.store.lockRebuild('somebody', 10_000)).toBe(true);
+    expect(await hot.projector.store.lockRebuild('somebody', 120_000)).toBe(true);
     await expect(hot.projector.rebuild({})).rejects.toMatchObject({ code: 'REBUILD_RUNNING', retryable: true });
     await hot.projector.store.unlockRebuild('somebody');
     await hot.projector.rebuild({});

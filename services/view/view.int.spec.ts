@@ -3,14 +3,13 @@ import { Redis } from 'ioredis';
 import type { ServiceBroker } from 'moleculer';
 import { boardClient, type PreparedBoard, prepareBoard, serviceOf } from '../../board/testing/board.ts';
 import { testServers } from '../../testing/servers.ts';
-import { until } from '../../testing/until.ts';
+import { soon } from '../../testing/until.ts';
 import { gatewayService } from '../api/gateway.ts';
 import articleService from '../article/article.service.ts';
 import { createViewService, type ViewService } from './create.ts';
 
 const flushMs = 400;
 const claimTimeoutMs = 600;
-const deadlineMs = 20_000;
 
 let board: PreparedBoard;
 let nodes: ServiceBroker[];
@@ -43,7 +42,7 @@ async function newArticle(): Promise<string> {
 const look = (articleId: string, as?: string) => request('POST', `/v1/articles/${articleId}/views`, { as });
 const countOf = async (articleId: string) => (await request('GET', `/v1/articles/${articleId}/views`)).body.count;
 const counted = (articleId: string, count: number) =>
-  until(`${count} views`, deadlineMs, async () => (await countOf(articleId)) === count);
+  soon(`${count} views`, async () => (await countOf(articleId)) === count);
 const eventsOf = async (articleId: string) =>
   (await board.events('view')).filter((event) => event.aggregateId === articleId);
 const users = (count: number) => Array.from({ length: count }, (_, index) => String(index + 1));
@@ -52,6 +51,15 @@ const claimedKey = () => `${board.config.namespace}:{view}:claimed`;
 /** Takes a batch as a node would that dies before it writes it. */
 const takeAndDie = (articleId: string) =>
   services[1]!.store.take({ batchAgeMs: 3_600_000, claimAgeMs: 3_600_000, limit: 1, articleIds: [articleId] });
+/** An article whose views a dead node has. Where the living ones were faster, as on a busy machine, it is another one. */
+const leftByTheDead = (views: number) =>
+  soon('a batch of a dead node', async () => {
+    const id = await newArticle();
+    await Promise.all(users(views).map((as) => services[0]!.store.record(id, as)));
+    const taken = await takeAndDie(id);
+    return taken[0]?.views === views && { id, taken };
+  });
+const isClaimed = async (flushId: string) => (await redis.hexists(claimedKey(), flushId)) === 1;
 
 describe('a view', () => {
   it('counts once for a user within the window, and again after it', async () => {
@@ -64,7 +72,7 @@ describe('a view', () => {
     expect(restMs).toBeGreaterThan(board.config.viewWindowMs - 60_000);
     expect(restMs).toBeLessThanOrEqual(board.config.viewWindowMs);
     await redis.pexpire(seenKey, 1);
-    await until('the window to end', deadlineMs, async () => !(await redis.exists(seenKey)));
+    await soon('the window to end', async () => !(await redis.exists(seenKey)));
     expect((await look(id, '5')).body.counted).toBe(true);
     await counted(id, 3);
   });
@@ -108,57 +116,44 @@ describe('views', () => {
   });
 
   it('count once when a node dies before it has written them: another one takes over', async () => {
-    const id = await newArticle();
-    await Promise.all(users(3).map((as) => services[0]!.store.record(id, as)));
-    const taken = await takeAndDie(id);
-    expect(taken).toMatchObject([{ articleId: id, views: 3 }]);
+    const { id, taken } = await leftByTheDead(3);
     await counted(id, 3);
-    await until(
-      'the claim to be gone',
-      deadlineMs,
-      async () => !(await redis.hexists(claimedKey(), taken[0]!.flushId)),
-    );
+    await soon('the claim to be gone', async () => !(await isClaimed(taken[0]!.flushId)));
   });
 
   it('count once when a node dies after it has written them and before it said so', async () => {
-    const id = await newArticle();
-    await Promise.all(users(3).map((as) => services[0]!.store.record(id, as)));
-    const taken = await takeAndDie(id);
+    const { id, taken } = await leftByTheDead(3);
     await services[1]!.views.write(taken);
     await services[1]!.views.write(taken);
     expect(await countOf(id)).toBe(3);
-    await until(
-      'the claim to be taken over',
-      5000,
-      async () => !(await redis.hexists(claimedKey(), taken[0]!.flushId)),
-    );
+    await soon('the claim to be taken over', async () => !(await isClaimed(taken[0]!.flushId)));
     expect(await countOf(id)).toBe(3);
     expect(await eventsOf(id)).toHaveLength(1);
   });
 
   it('count once when several nodes write the same ones at the same time', async () => {
-    const ids = await Promise.all(users(5).map(newArticle));
-    await Promise.all(ids.flatMap((id) => users(2).map((as) => services[0]!.store.record(id, as))));
-    const taken = (await Promise.all(ids.map(takeAndDie))).flat();
-    expect(taken).toHaveLength(5);
+    const left = await Promise.all(users(5).map(() => leftByTheDead(2)));
+    const taken = left.flatMap((each) => each.taken);
     const orders = [taken, taken.toReversed(), [...taken.slice(2), ...taken.slice(0, 2)], taken];
     await Promise.all(orders.map((order, index) => services[index % 2]!.views.write(order)));
-    for (const id of ids) {
+    for (const { id } of left) {
       expect(await countOf(id)).toBe(2);
       expect(await eventsOf(id)).toHaveLength(1);
     }
   });
 
   it('do not count again when Redis comes back with old data', async () => {
-    const id = await newArticle();
-    await services[0]!.store.record(id, '1');
-    const batchKey = `${board.config.namespace}:{view}:batch:${id}`;
-    const [old, since] = [await redis.hgetall(batchKey), await redis.zscore(waitingKey(), id)];
-    expect(old).toMatchObject({ views: '1' });
+    const { id, batchKey, old, since } = await soon('a batch that is not written yet', async () => {
+      const id = await newArticle();
+      await services[0]!.store.record(id, '1');
+      const batchKey = `${board.config.namespace}:{view}:batch:${id}`;
+      const [old, since] = [await redis.hgetall(batchKey), await redis.zscore(waitingKey(), id)];
+      return old.views === '1' && since !== null && { id, batchKey, old, since };
+    });
     await counted(id, 1);
-    await redis.multi().hset(batchKey, old).zadd(waitingKey(), since!, id).exec();
-    await until('the old batch to be gone', deadlineMs, async () => !(await redis.exists(batchKey)));
-    await until('its claim to be done', deadlineMs, async () => !(await redis.hexists(claimedKey(), old.id!)));
+    await redis.multi().hset(batchKey, old).zadd(waitingKey(), since, id).exec();
+    await soon('the old batch to be gone', async () => !(await redis.exists(batchKey)));
+    await soon('its claim to be done', async () => !(await isClaimed(old.id!)));
     expect(await countOf(id)).toBe(1);
   });
 
@@ -194,7 +189,7 @@ describe('without Redis', () => {
     const id = await newArticle();
     const started = performance.now();
     const answer = await client.request('POST', `/v1/articles/${id}/views`, { as: '1' });
-    expect(performance.now() - started).toBeLessThan(4000);
+    expect(performance.now() - started).toBeLessThan(15_000); // a request has 20 s
     expect(answer).toMatchObject({ status: 503, body: { error: { code: 'VIEWS_UNAVAILABLE' } } });
     expect(answer.headers.get('retry-after')).toBe('1');
     expect(JSON.stringify(answer.body)).not.toMatch(/ECONN|offline/);

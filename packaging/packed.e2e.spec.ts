@@ -63,14 +63,14 @@ describe('the packed package', () => {
       SHOP_KAFKA_BROKERS: testServers().kafkaBrokers.join(','),
     };
     for (const name of Object.keys(env)) if (name.startsWith('HOTBOARD_')) delete env[name as keyof typeof env];
-    const { stdout } = await run(process.execPath, [script], { cwd: folder, env, timeout: 60_000 });
+    const { stdout } = await run(process.execPath, [script], { cwd: folder, env, timeout: 120_000 });
     const result = stdout.split('\n').find((line) => line.startsWith('RESULT '));
     expect(JSON.parse(result!.slice('RESULT '.length))).toEqual({
       ledger: [{ order_id: '1', cents: 1999 }],
       paid: [{ id: 1 }],
     });
     expect(stdout).toContain('refused EVENT_INVALID');
-  }, 90_000);
+  }, 150_000);
 
   it('has types that an outside TypeScript project compiles with', async () => {
     writeFileSync(
@@ -98,5 +98,5 @@ describe('the packed package', () => {
       [...options, ...typeRoots, join(folder, 'shop.mts')],
       { cwd: folder },
     );
-  }, 60_000);
+  });
 });

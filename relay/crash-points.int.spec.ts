@@ -4,9 +4,10 @@ import { kafkaApi, watchRequests } from '../faults/proxy/kafka-requests.ts';
 import { TcpProxy } from '../faults/proxy/proxy.ts';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import { testServers } from '../testing/servers.ts';
+import { eventually } from '../testing/until.ts';
 import type { DeliveryMode } from './options.ts';
 import { createRelay, type Relay } from './relay.ts';
-import { eventually, openRealSource } from './testing/real-source.ts';
+import { openRealSource } from './testing/real-source.ts';
 import { forkRelay, type RelayChild } from './testing/relay-child.ts';
 
 /** Where the fault meets a relay, whose ways to Kafka and to the database go through proxies. */
@@ -77,7 +78,7 @@ describe('a fault at one point', () => {
       outcomes.set(each, outcome);
     }
   });
-  afterAll(() => Promise.allSettled(outcomes.values()), 60_000);
+  afterAll(() => Promise.allSettled(outcomes.values()), 240_000);
 
   it.each(cases)(
     '$delivery, $fault $place: nothing lost, each key in order',
@@ -92,7 +93,7 @@ describe('a fault at one point', () => {
       const total = [...versions.values()].reduce((sum, { length }) => sum + length, 0);
       if (leavesDuplicates(each)) expect(total).toBeGreaterThan(keys.length * rounds);
     },
-    60_000,
+    240_000,
   );
 });
 
@@ -157,7 +158,7 @@ async function run({ delivery, place, fault }: Case): Promise<Outcome> {
     }
     relay = fault === 'kill' ? inProcess(source.url, kafkaBrokers) : inProcess(through.href, kafka.brokers);
     await relay.start();
-    await eventually(async () => struck && (await source.unsent()) === 0, 30_000, 50);
+    await eventually(async () => struck && (await source.unsent()) === 0, 120_000, 50);
     await relay.stop();
     return { versions: await source.versions(), struck };
   } finally {

@@ -2,9 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import type { ResultSetHeader } from 'mysql2/promise';
 import { KafkaError } from '../kafka/errors.ts';
 import type { OutgoingMessage, TransactionalKafkaPort } from '../kafka/port.ts';
+import { eventually } from '../testing/until.ts';
 import type { DeliveryMode, RelayOptions } from './options.ts';
 import { createRelay, type Relay } from './relay.ts';
-import { eventually, openRealSource, type RealSource } from './testing/real-source.ts';
+import { openRealSource, type RealSource } from './testing/real-source.ts';
 import { wrongVersions } from './testing/versions.ts';
 
 const aggregates = Array.from({ length: 50 }, (_, index) => String(9_007_199_254_740_993n + BigInt(index)));
@@ -43,10 +44,10 @@ describe.each<DeliveryMode>(['at-least-once', 'exactly-once'])('%s', (delivery) 
       } while (isWriting);
       await writing;
       // All but the failing key are through while it still fails.
-      await eventually(async () => (await source.unsent()) === versionsEach, 30_000, 50);
+      await eventually(async () => (await source.unsent()) === versionsEach, 120_000, 50);
       expect(await leftKeys(source)).toEqual([faults.key]);
       Object.assign(faults, { random: false, key: '' });
-      await eventually(async () => (await source.unsent()) === 0, 20_000, 50);
+      await eventually(async () => (await source.unsent()) === 0, 120_000, 50);
       const expected = new Map(aggregates.map((key) => [key, versionsEach]));
       const found = await source.versions();
       expect(wrongVersions(found, expected, { once: delivery === 'exactly-once' })).toEqual([]);
@@ -55,7 +56,7 @@ describe.each<DeliveryMode>(['at-least-once', 'exactly-once'])('%s', (delivery) 
       await Promise.all(relays.map((relay) => relay.stop()));
       await source.drop();
     }
-  }, 90_000);
+  }, 360_000);
 });
 
 /** Writers take any aggregate; its version is minted under the stream's lock, in the transaction of the event. */

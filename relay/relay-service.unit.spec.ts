@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import moleculer from 'moleculer';
+import { eventually } from '../testing/until.ts';
 import { systemClock } from './clock.ts';
 import { relayMetricNames } from './moleculer-metrics.ts';
 import { RelayService } from './relay-service.ts';
@@ -29,19 +30,13 @@ describe('the Moleculer service', () => {
       }),
     );
     await broker.start();
-    const until = async (condition: () => boolean) => {
-      for (let tries = 0; !condition(); tries++) {
-        if (tries > 400) throw new Error(`did not come true: ${condition}`);
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-    };
-    await until(() => database.leases.every(({ owner }) => owner?.startsWith('relay-7/')));
+    await eventually(() => database.leases.every(({ owner }) => owner?.startsWith('relay-7/')));
     await broker.broadcast('outbox.nudge', { source: 'like' });
     await broker.broadcast('outbox.nudge', { source: 'nobody', buckets: 'x' });
-    await until(() => database.calls.filter(({ call }) => call === 'readFirst').length >= 1);
+    await eventually(() => database.calls.filter(({ call }) => call === 'readFirst').length >= 1);
     database.insert(3);
     await broker.broadcast('outbox.nudge', { source: 'like', buckets: [3] });
-    await until(() => database.pending.size === 0);
+    await eventually(() => database.pending.size === 0);
 
     const status = await broker.call<{ sources: { source: string; state: string; buckets: { epoch: number }[] }[] }>(
       'relay.status',

@@ -39,13 +39,13 @@ describe('the simulator', () => {
     const other = await run(planOf(8), full);
     expect(again.hash()).toBe(first.hash());
     expect(other.hash()).not.toBe(first.hash());
-  }, 60_000);
+  });
 
   it('comes to the same in several threads as in one', async () => {
     const inOne = await runSeeds({ first: 21, runs: 3, step: 1 });
     expect(await runInThreads(21, 3, 2)).toEqual(inOne);
     expect(inOne.leastChanges).toBeGreaterThanOrEqual(300);
-  }, 60_000);
+  });
 
   it('shrinks a failing run to the faults and changes that it needs, and tells it in words', async () => {
     const plan = planOf(3);
@@ -64,7 +64,7 @@ describe('the simulator', () => {
     expect(told).toContain(`  ${needs[0]!.kind}`);
     expect(told).toMatch(/at \d+\.\d{3} s relay-\d\.\d sends .*version \d+ of 4/);
     expect(told.split('\n').length).toBeLessThan(60);
-  }, 60_000);
+  });
 });
 
 describe('virtual time', () => {

@@ -132,7 +132,7 @@ describe('npm run stack, from a folder named "a b ü"', () => {
     async () => {
       const redis = stateOf(data).servers.find(({ name }) => name === 'redis')!;
       process.kill(redis.process!.pid, 'SIGKILL');
-      await waitUntilGone(redis.process!, 5000);
+      await waitUntilGone(redis.process!, 30_000);
       expect((await servers()).find(({ name }) => name === 'redis')?.pid).toBeNull();
       const again = await run('up', '--json');
       expect(again).toMatchObject({ code: 0, err: expect.stringContaining('has lost redis') });
@@ -206,7 +206,7 @@ describe('a stack whose owner is killed', () => {
       const state = stateOf(data);
       expect(state.environment).toEqual(first.environment);
       next.kill('SIGKILL');
-      expect(await gone([...processesOf(state), state.keeper], 10_000)).toBe(true);
+      expect(await gone([...processesOf(state), state.keeper], 30_000)).toBe(true);
       expect(readdirSync(data).sort()).toEqual(['logs', 'mariadb-11.4', 'redis', 'stack-settings.json']);
       expect(existsSync(state.runFolder)).toBe(false);
     },
@@ -220,7 +220,7 @@ describe('a stack whose owner is killed', () => {
       const owner = await startOwner(data, false);
       const state = stateOf(data);
       owner.kill('SIGKILL');
-      expect(await gone([...processesOf(state), state.keeper], 10_000)).toBe(true);
+      expect(await gone([...processesOf(state), state.keeper], 30_000)).toBe(true);
       expect(existsSync(data)).toBe(false);
     },
     startMs,

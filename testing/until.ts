@@ -35,3 +35,14 @@ export function soon<Value>(
 ): Promise<Exclude<NonNullable<Value>, false>> {
   return until(what, 60_000, check, everyMs);
 }
+
+/** `soon` for a condition that says what is awaited. Answers how long it took, in ms. */
+export async function eventually(
+  condition: () => Promise<boolean> | boolean,
+  deadlineMs = 60_000,
+  everyMs = 10,
+): Promise<number> {
+  const startedMs = performance.now();
+  await until(String(condition), deadlineMs, condition, everyMs);
+  return performance.now() - startedMs;
+}

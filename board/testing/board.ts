@@ -32,6 +32,7 @@ export async function prepareBoard(
     HOTBOARD_JWT_SECRET: 'a secret that is long enough for HS256',
     HOTBOARD_HTTP_PORT: '0',
     HOTBOARD_SHUTDOWN_MS: '5000',
+    HOTBOARD_REQUEST_TIMEOUT_MS: '20000',
     ...overrides,
   });
   const config = loadConfig(process.env);

@@ -1,6 +1,6 @@
 import net, { type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { soon } from '../../testing/until.ts';
+import { eventually } from '../../testing/until.ts';
 import { advertise } from './kafka-proxy.ts';
 import { kafkaApi, watchRequests } from './kafka-requests.ts';
 import { decide } from './mode.ts';
@@ -257,5 +257,3 @@ async function connect(port = proxy.port): Promise<TestClient> {
 function targetOf(listening: Server): { host: string; port: number } {
   return { host: '127.0.0.1', port: (listening.address() as net.AddressInfo).port };
 }
-
-const eventually = (check: () => boolean) => soon(String(check), check, 5);

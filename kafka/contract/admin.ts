@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { uniqueName } from '../../testing/servers.ts';
-import { allAcknowledged, ContractContext, type CreatePort, eventually, message } from './context.ts';
+import { eventually } from '../../testing/until.ts';
+import { allAcknowledged, ContractContext, type CreatePort, message } from './context.ts';
 
 export function describeAdmin(create: CreatePort): void {
   describe('admin', () => {

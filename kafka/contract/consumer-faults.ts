@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { KafkaProxy } from '../../faults/proxy/kafka-proxy.ts';
 import { uniqueName } from '../../testing/servers.ts';
-import { allAcknowledged, ContractContext, type CreatePort, eventually, History, message } from './context.ts';
+import { eventually } from '../../testing/until.ts';
+import { allAcknowledged, ContractContext, type CreatePort, History, message } from './context.ts';
 import { beginLongScenarios } from './long-scenarios.ts';
 
 export function describeConsumerFaults(create: CreatePort): void {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { uniqueName } from '../../testing/servers.ts';
+import { eventually } from '../../testing/until.ts';
 import type { BatchContext, IncomingBatch, IncomingMessage, TopicPartition } from '../port.ts';
-import { allAcknowledged, ContractContext, type CreatePort, eventually, message, values } from './context.ts';
+import { allAcknowledged, ContractContext, type CreatePort, message, values } from './context.ts';
 
 export function describeConsumer(create: CreatePort): void {
   describe('consumer', () => {

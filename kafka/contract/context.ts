@@ -1,4 +1,5 @@
 import { testServers, uniqueName } from '../../testing/servers.ts';
+import { eventually } from '../../testing/until.ts';
 import type {
   Admin,
   Consumer,
@@ -92,15 +93,6 @@ export class ContractContext {
     for (const close of this.#closers.reverse()) await close();
     await this.admin.deleteTopics(this.#topics);
     await this.admin.close();
-  }
-}
-
-/** Waits until `condition` is true; fails with its source after `limitMs`. */
-export async function eventually(condition: () => boolean | Promise<boolean>, limitMs = 15_000): Promise<void> {
-  const deadlineMs = performance.now() + limitMs;
-  while (!(await condition())) {
-    if (performance.now() > deadlineMs) throw new Error(`Not so within ${limitMs} ms: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 

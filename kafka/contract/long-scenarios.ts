@@ -1,6 +1,7 @@
 import { KafkaProxy } from '../../faults/proxy/kafka-proxy.ts';
 import { uniqueName } from '../../testing/servers.ts';
-import { allAcknowledged, type ContractContext, eventually, History, message } from './context.ts';
+import { eventually } from '../../testing/until.ts';
+import { allAcknowledged, type ContractContext, History, message } from './context.ts';
 
 /**
  * Scenarios that last as long as a group's session (brokers allow no shorter one than 6 s): they run at the same time,

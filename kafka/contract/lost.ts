@@ -1,7 +1,8 @@
 import { KafkaProxy } from '../../faults/proxy/kafka-proxy.ts';
 import type { ProxyMode } from '../../faults/proxy/mode.ts';
+import { eventually } from '../../testing/until.ts';
 import type { KafkaPort, Publisher } from '../port.ts';
-import { type ContractContext, eventually, message, values } from './context.ts';
+import { type ContractContext, message, values } from './context.ts';
 
 /** What became of messages that were published while the network was broken again and again. */
 export interface FaultResult {

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { KafkaProxy } from '../../faults/proxy/kafka-proxy.ts';
 import { kafkaApi, watchRequests } from '../../faults/proxy/kafka-requests.ts';
 import { uniqueName } from '../../testing/servers.ts';
+import { eventually } from '../../testing/until.ts';
 import type { TransactionalKafkaPort, TransactionalPublisher } from '../port.ts';
-import { ContractContext, type CreatePort, eventually, message, values } from './context.ts';
+import { ContractContext, type CreatePort, message, values } from './context.ts';
 
 export function describeTransactions(create: CreatePort): void {
   describe('transactions', () => {

@@ -1,6 +1,6 @@
 import net, { type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { soon } from '../../testing/until.ts';
+import { eventually } from '../../testing/until.ts';
 import { type ClientOptions, closeClient, createClient } from './client.ts';
 
 const options: ClientOptions = {
@@ -93,5 +93,3 @@ describe('kafkajs client', () => {
     expect(lines).toHaveLength(before);
   });
 });
-
-const eventually = (check: () => boolean) => soon(String(check), check, 5);

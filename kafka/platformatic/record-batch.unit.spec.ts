@@ -42,7 +42,7 @@ function randomMessages(next: () => number): OutgoingMessage[] {
     for (let left = Math.floor(next() * 14); left > 0; left--) given[text()] = next() < 0.5 ? text() : (bytes() ?? '');
     return given;
   };
-  return Array.from({ length: 1 + Math.floor(next() * 150) }, () => ({
+  return Array.from({ length: 1 + Math.floor(next() * 50) }, () => ({
     topic: 't',
     partition: 3,
     key: bytes(),

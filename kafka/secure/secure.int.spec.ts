@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { loadConfig } from '../../config/load.ts';
 import { uniqueName } from '../../testing/servers.ts';
+import { eventually } from '../../testing/until.ts';
 import { allMet, stopAll, testNode } from '../../transporter/testing/nodes.ts';
 import { kafkaConnectionOf } from '../connection.ts';
-import { eventually } from '../contract/context.ts';
 import { createKafkajsPort } from '../kafkajs/index.ts';
 import { createPlatformaticPort } from '../platformatic/platformatic-port.ts';
 import type { KafkaConnection } from '../port.ts';
@@ -21,8 +21,8 @@ afterAll(() => broker?.stop());
 function configured(settings: Record<string, string>, address = broker.saslSsl): KafkaConnection {
   return {
     ...kafkaConnectionOf(loadConfig({ HOTBOARD_KAFKA_TLS: '1', ...settings }), [address]),
-    connectTimeoutMs: 5_000,
-    requestTimeoutMs: 5_000,
+    connectTimeoutMs: 20_000,
+    requestTimeoutMs: 20_000,
   };
 }
 
@@ -59,7 +59,7 @@ describe.each([
       },
     });
     await consumer.start();
-    await eventually(() => came.length > 0, 25_000);
+    await eventually(() => came.length > 0);
     await consumer.stop();
     expect(came).toEqual(['in secret']);
     await publisher.close();
@@ -74,7 +74,7 @@ describe.each([
       (error) => error,
     );
     await admin.close();
-    const publisher = port.publisher({ deliveryTimeoutMs: 3_000 });
+    const publisher = port.publisher({ deliveryTimeoutMs: 20_000 });
     const { failed } = await publisher.publish([{ topic: 'any', partition: 0, key: null, value: null }]);
     await publisher.close();
     return [asked, failed[0]?.error];

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { envelopeOf } from '../../events/envelope.ts';
+import { eventually } from '../../testing/until.ts';
 import { BlockedSource, bad } from '../testing/blocked-source.ts';
-import { eventually, type RealSource } from '../testing/real-source.ts';
+import type { RealSource } from '../testing/real-source.ts';
 import type { RequestAnswer } from './operator.ts';
 import type { ShownEvent } from './store.ts';
 
@@ -18,7 +19,7 @@ describe('an operator on a node that is not the owner', () => {
     on.refused = (version) => version === 1;
     await on.write(bad, 1, 3);
     await on.started('a', { maxAttempts: 2 });
-    await eventually(async () => (await on.unsentOf(2, bad)) === 3, 15_000);
+    await eventually(async () => (await on.unsentOf(2, bad)) === 3);
     const call = await on.operatorNode();
     const { events } = await call<{ events: ShownEvent[] }>('list', { state: 'dead' });
     return { call, events, id: events[0]!.id };
@@ -42,18 +43,18 @@ describe('an operator on a node that is not the owner', () => {
 
     // retried, and refused by the broker again
     expect(await call<RequestAnswer>('retry', { all: true })).toMatchObject({ status: 'done', refused: [] });
-    await eventually(async () => (await on.blockedKey())?.state === 2, 10_000);
+    await eventually(async () => (await on.blockedKey())?.state === 2);
 
     await expect(call('edit', { id, payload: { articleId: 5 }, reason: 'typo' })).rejects.toMatchObject({
       code: 422,
       type: 'OUTBOX_PAYLOAD_INVALID',
       message: expect.stringContaining('articleId must be string'),
     });
-    await eventually(async () => (await on.unsentOf(2, bad)) === 3, 10_000);
+    await eventually(async () => (await on.unsentOf(2, bad)) === 3);
     on.refused = () => false;
     const payload = { articleId: bad, version: 1, note: 'mended' };
     expect(await call('edit', { id, payload, reason: 'typo' })).toMatchObject({ status: 'done' });
-    await eventually(() => on.drained(), 10_000);
+    await eventually(() => on.drained());
     const messages = (await source.messages()).filter(({ key }) => String(key) === bad).map(envelopeOf);
     expect(messages.map(({ version }) => Number(version))).toEqual([1, 2, 3]);
     expect(messages[0]).toMatchObject({ eventId: events[0]!.eventId, payload });
@@ -83,7 +84,7 @@ describe('an operator on a node that is not the owner', () => {
       message: 'The parameter reason is missing; allowed: text of 1 to 500 characters.',
     });
     expect(await call('drop', { id, reason: 'no such article' })).toMatchObject({ status: 'done' });
-    await eventually(() => on.drained(), 10_000);
+    await eventually(() => on.drained());
     const messages = (await source.messages()).map(envelopeOf);
     expect(messages.map(({ version, type }) => `${version} ${type}`)).toEqual([
       '1 Skipped',
@@ -102,12 +103,12 @@ describe('an operator on a node that is not the owner', () => {
     await source.pool.query(`DELETE FROM outbox WHERE id = ${hash}`);
     await source.pool.query("INSERT INTO outbox_stream VALUES ('article', ?, 3)", [bad]);
     await on.started('a', { maxAttempts: 1 });
-    await eventually(async () => (await on.unsentOf(2, bad)) === 3, 10_000);
+    await eventually(async () => (await on.unsentOf(2, bad)) === 3);
     const call = await on.operatorNode();
     const { events } = await call<{ events: ShownEvent[] }>('list', {});
     expect(events[0]).toMatchObject({ eventId: null, blockedBy: { errorCode: 'EVENT_MISSING' } });
     expect(await call('drop', { id: events[0]!.id, reason: 'lost' })).toMatchObject({ status: 'done' });
-    await eventually(() => on.drained(), 10_000);
+    await eventually(() => on.drained());
     expect((await source.versions()).get(bad)).toEqual([1, 2, 3]);
   });
 

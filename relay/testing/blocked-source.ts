@@ -65,7 +65,7 @@ export class BlockedSource {
       payload: Type.Object({ articleId: Type.String(), version: Type.Integer() }),
     });
     const sources = [{ name: 'like', url: this.source.url }];
-    const operator = { sources, catalogue: createCatalogue([liked]), waitMs: 10_000 };
+    const operator = { sources, catalogue: createCatalogue([liked]), waitMs: 60_000 };
     broker.createService(OutboxOperatorService({ operator }));
     await broker.start();
     return <Answer>(action: string, params: object) =>

@@ -2,9 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import { headerNames } from '../../events/envelope.ts';
 import { type AdapterName, connect } from '../../kafka/faults/adapters.ts';
+import { eventually } from '../../testing/until.ts';
 import type { DeliveryMode } from '../options.ts';
 import { createRelay, type Relay } from '../relay.ts';
-import { eventually, openRealSource, type RealSource, type RealSourceOptions } from './real-source.ts';
+import { openRealSource, type RealSource, type RealSourceOptions } from './real-source.ts';
 import { wrongVersions } from './versions.ts';
 
 export interface BrokersVerdict {

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import { testServers } from '../../testing/servers.ts';
+import { eventually } from '../../testing/until.ts';
 import type { DeliveryMode } from '../options.ts';
-import { eventually, openRealSource, type RealSource } from './real-source.ts';
+import { openRealSource, type RealSource } from './real-source.ts';
 import { type FromChild, forkRelay, type RelayChild } from './relay-child.ts';
 import { wrongVersions } from './versions.ts';
 

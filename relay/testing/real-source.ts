@@ -166,17 +166,3 @@ export async function openRealSource({ buckets = 8, cluster }: RealSourceOptions
     },
   };
 }
-
-/** Polls until the condition holds. Throws where it does not in time. Answers how long it took, in ms. */
-export async function eventually(
-  condition: () => Promise<boolean> | boolean,
-  limitMs: number,
-  everyMs = 10,
-): Promise<number> {
-  const startMs = performance.now();
-  while (!(await condition())) {
-    if (performance.now() - startMs > limitMs) throw new Error(`did not come true within ${limitMs} ms: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, everyMs));
-  }
-  return performance.now() - startMs;
-}

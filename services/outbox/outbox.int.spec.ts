@@ -12,8 +12,8 @@ import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-po
 import type { IncomingMessage, PartitionReader } from '../../kafka/port.ts';
 import { outboxAsker } from '../../mixins/ask-outbox.ts';
 import { createRelay, type Relay } from '../../relay/relay.ts';
-import { eventually } from '../../relay/testing/real-source.ts';
 import { refusing } from '../../relay/testing/refusing.ts';
+import { eventually } from '../../testing/until.ts';
 import { gatewayService } from '../api/gateway.ts';
 import articleService from '../article/article.service.ts';
 import outboxService from './outbox.service.ts';
@@ -72,7 +72,7 @@ describe('the way of an event', () => {
       headers: { traceparent: `00-${traceId}-${'cd'.repeat(8)}-01` },
     });
     expect(status).toBe(201);
-    await eventually(() => messages.length > 0, 10_000);
+    await eventually(() => messages.length > 0);
     await stopReading();
     expect(String(messages[0]!.key)).toBe(body.id);
     expect(envelopeOf(messages[0]!).traceparent).toMatch(new RegExp(`^00-${traceId}-(?!cdcd)[0-9a-f]{16}-01$`));
@@ -103,8 +103,8 @@ describe('the way of an event', () => {
         source: 'article',
         state: 'dead',
       });
-    await eventually(async () => (await deadOnes()).events.length === 2, 15_000, 100);
-    await eventually(() => messages.length === 1, 10_000);
+    await eventually(async () => (await deadOnes()).events.length === 2, 120_000, 100);
+    await eventually(() => messages.length === 1);
     const ask = outboxAsker((action, params) => node.call(action, params));
     const first = envelopeOf(messages[0]!);
     const gap = (version: bigint) => ({ ...first, version }) as unknown as Parameters<typeof ask>[0];
@@ -115,9 +115,9 @@ describe('the way of an event', () => {
     const [second] = (await deadOnes()).events;
     const dropped = { source: 'article', id: second!.id, reason: 'refused by the broker' };
     expect(await node.call('outbox.drop', dropped)).toMatchObject({ status: 'done' });
-    await eventually(async () => (await inboxDatabase!.effects()).length === 2, 20_000, 100);
+    await eventually(async () => (await inboxDatabase!.effects()).length === 2, 120_000, 100);
     expect(await inboxDatabase.effects()).toEqual([`${id}.1`, `${id}.3`]);
-    await eventually(() => messages.length === 3, 10_000);
+    await eventually(() => messages.length === 3);
     await stopReading();
     expect(messages.map(envelopeOf).map(({ version, type }) => `${version} ${type}`)).toEqual([
       ...['1 ArticleCreated', '2 Skipped', '3 ArticleUpdated'],

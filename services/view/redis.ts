@@ -1,7 +1,10 @@
 import { Redis } from 'ioredis';
 
-/** Nobody waits longer for Redis: a view that can't be counted now is answered 503. */
-const commandTimeoutMs = 500;
+/**
+ * Nobody waits longer for Redis: a view that can't be counted now is answered 503. Long enough for a process that a busy machine
+ * holds up, which has the answer and has not read it.
+ */
+const commandTimeoutMs = 2000;
 const longestRetryMs = 2000;
 const firstConnectMs = 1000;
 

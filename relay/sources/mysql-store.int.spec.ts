@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { PoolConnection } from 'mysql2/promise';
-import { eventually, openRealSource, type RealSource } from '../testing/real-source.ts';
+import { eventually } from '../../testing/until.ts';
+import { openRealSource, type RealSource } from '../testing/real-source.ts';
 import { createMysqlStore } from './mysql-store.ts';
 import type { RowsOfBucket, SourceStore } from './store.ts';
 
@@ -42,7 +43,7 @@ async function deletesAtOnce(parts: readonly RowsOfBucket[]): Promise<number> {
   const deleting = store.delete(parts).then((rows) => {
     deleted = rows;
   });
-  await eventually(() => deleted !== undefined, 2_000).catch(() => undefined);
+  await eventually(() => deleted !== undefined, 20_000).catch(() => undefined);
   await writer.query('ROLLBACK');
   const inTime = deleted;
   await deleting;

@@ -28,7 +28,7 @@ describe('Kafka adapters on three brokers', () => {
 
   it('are needed: kafkajs without the guard loses a message when it is used again after an error', async () => {
     expect((await reused.unguarded).lost).toHaveLength(1);
-  }, 120_000);
+  }, 240_000);
 
   it.each(adapterNames)(
     '%s loses nothing when it is used again after an error',
@@ -38,7 +38,7 @@ describe('Kafka adapters on three brokers', () => {
       expect(verdict.failed).toBeGreaterThan(0);
       expect(verdict.acknowledged).toBeGreaterThan(0);
     },
-    120_000,
+    240_000,
   );
 
   it('lose nothing acknowledged, skip nothing and commit nothing unhandled while brokers, network and members break', async () => {
@@ -49,7 +49,7 @@ describe('Kafka adapters on three brokers', () => {
       expect(consumed?.batches).toBeGreaterThan(0);
       expect(transactions?.committed).toBeGreaterThan(0);
     }
-  }, 300_000);
+  }, 600_000);
 });
 
 /** All at the same time, as each mostly waits; a test looks at its own. */

@@ -23,6 +23,11 @@ export class PublishLoad {
     );
   }
 
+  /** Partitions of batches. */
+  get acknowledged(): number {
+    return this.calls.reduce((sum, { report }) => sum + report.acknowledged.length, 0);
+  }
+
   /** Waits for calls in progress and closes the publishers. Throws what a publisher threw, which it never may. */
   async stop(): Promise<void> {
     this.#stopping = true;

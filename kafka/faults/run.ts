@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { uniqueName } from '../../testing/servers.ts';
+import { until } from '../../testing/until.ts';
 import { type AdapterName, connect, independentOf } from './adapters.ts';
 import { type ConsumedVerdict, checkConsumed } from './check-consumed.ts';
 import { checkPublished, type PublishedVerdict } from './check-published.ts';
@@ -16,6 +17,8 @@ import { TransactionLoad } from './transaction-load.ts';
 import { Unguarded } from './unguarded.ts';
 
 const partitions = 6;
+/** Once nothing is broken any more: a busy machine may have let nothing through before. */
+const goesOnWithinMs = 120_000;
 
 export interface FaultResult {
   adapter: AdapterName | 'kafkajs without guard';
@@ -125,6 +128,10 @@ async function beginLoad(cluster: FaultCluster, adapter: AdapterName, seed: numb
   return {
     members,
     async finish() {
+      const committed = () => transacting.calls.filter(({ outcome }) => outcome === 'committed').length;
+      const before = committed();
+      await until(`${adapter} commits again`, goesOnWithinMs, () => committed() > before);
+      await until(`${adapter} has published enough`, goesOnWithinMs, () => publishing.acknowledged > 100);
       await Promise.all([publishing.stop(), transacting.stop()]);
       const [stored, transacted] = await Promise.all([
         readTopic(reader, { topic, partitions, withoutHoles: true }),

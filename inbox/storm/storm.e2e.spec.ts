@@ -6,7 +6,7 @@ let stack: RunningStack;
 
 beforeAll(async () => {
   stack = await stormStack();
-}, 120_000);
+}, 240_000);
 afterAll(() => stack?.stop());
 
 describe('three consumer processes', () => {
@@ -19,5 +19,5 @@ describe('three consumer processes', () => {
     expect(report.events).toBeGreaterThan(500);
     expect(report.poison).toBeGreaterThan(0);
     expect(report.samples).toBeGreaterThan(20);
-  }, 200_000);
+  }, 600_000);
 });

@@ -85,7 +85,7 @@ export async function runStorm(stack: RunningStack, { mode, faults }: StormOptio
     const expected = [...published.versions.values()].reduce((sum, each) => sum + each, 0);
     const effected = async () => Number((await query(url, 'SELECT COUNT(*) AS n FROM effects'))[0]!.n);
     // Whether all came is for the check to say.
-    await until('all effects', 90_000, async () => (await effected()) >= expected, 200).catch(() => undefined);
+    await until('all effects', 240_000, async () => (await effected()) >= expected, 200).catch(() => undefined);
     await group.stop();
     const samples = await watch.stop();
     const effects = (await query(

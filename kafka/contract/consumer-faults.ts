@@ -3,7 +3,7 @@ import { KafkaProxy } from '../../faults/proxy/kafka-proxy.ts';
 import { uniqueName } from '../../testing/servers.ts';
 import { eventually } from '../../testing/until.ts';
 import { allAcknowledged, ContractContext, type CreatePort, History, message } from './context.ts';
-import { beginLongScenarios } from './long-scenarios.ts';
+import { beginLongScenarios, outageSessionMs } from './long-scenarios.ts';
 
 export function describeConsumerFaults(create: CreatePort): void {
   describe('consumer under rebalances and faults', () => {
@@ -99,7 +99,7 @@ export function describeConsumerFaults(create: CreatePort): void {
         { groupId: uniqueName('group'), topics: [topic], onBatch: history.record },
         context.connect(proxy.brokers),
       );
-      expect(performance.now() - startedMs).toBeLessThan(500);
+      expect(performance.now() - startedMs).toBeLessThan(10_000);
       await eventually(() => consumer.status().lastError !== null);
       expect(consumer.status()).toMatchObject({
         state: 'starting',
@@ -119,7 +119,7 @@ export function describeConsumerFaults(create: CreatePort): void {
       await eventually(() => consumer.status().lastError !== null);
       const startedMs = performance.now();
       await consumer.stop();
-      expect(performance.now() - startedMs).toBeLessThan(4000);
+      expect(performance.now() - startedMs).toBeLessThan(15_000);
       expect(consumer.status().state).toBe('stopped');
     });
 
@@ -151,7 +151,7 @@ export function describeConsumerFaults(create: CreatePort): void {
     it('comes back by itself after Kafka was away', async () => {
       const { lateMs, ...outcome } = await long.outage;
       expect(outcome).toEqual({ outOfOrder: [], committed: [2n, 1n] });
-      expect(lateMs).toBeLessThan(4000); // not a session later
+      expect(lateMs).toBeLessThan(outageSessionMs - 5_000); // not a session later
     });
 
     it('gives up work in flight when the group may have given its partition away', async () => {

@@ -60,7 +60,7 @@ export async function publishUnderFaults(
     await pause(150);
     await breakFor(proxy, fault, 350);
   }
-  await pause(300);
+  await eventually(() => acknowledged.size > 100).catch(() => undefined); // how many there were is for the test to say
   stop = true;
   await callers;
   await publisher.close();

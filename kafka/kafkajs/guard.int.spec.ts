@@ -13,7 +13,7 @@ describe('kafkajs and its guard', () => {
 
   it('by itself kafkajs loses what it acknowledged, so that the check of the contract can see a loss', async () => {
     let lost = 0;
-    for (let round = 0; round < 3 && lost === 0; round++) {
+    for (let round = 0; round < 6 && lost === 0; round++) {
       const result = await publishUnderFaults(context, (brokers) => new Unguarded(brokers));
       lost = result.lost.length;
     }

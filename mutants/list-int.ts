@@ -67,4 +67,11 @@ export const intMutants: readonly Mutant[] = [
     replace: '',
     tests: ['relay/sources/mysql-store.int.spec'],
   },
+  {
+    name: 'streams are locked by a scan of all of their source, which waits for other batches',
+    file: 'inbox/store/sql.ts',
+    find: 'FROM inbox_stream FORCE INDEX (PRIMARY)',
+    replace: 'FROM inbox_stream',
+    tests: ['inbox/store/locks.int.spec'],
+  },
 ];

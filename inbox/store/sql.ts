@@ -6,9 +6,13 @@ ON DUPLICATE KEY UPDATE mode = mode`;
 
 export const findConsumer = 'SELECT id, mode FROM inbox_consumer WHERE name = ?';
 
-/** Locks what is there. Rows that are missing are neither answered nor locked. */
+/**
+ * Locks what is there. Rows that are missing are neither answered nor locked. Where the optimizer finds that much of a source's
+ * streams is asked for it would scan them all, and a locking scan waits for each row that somebody else holds.
+ */
 export const lockStreams = (consumer: number, source: string, aggregateType: string, aggregateIds: string) => `
-SELECT aggregate_id, incarnation, version, occurred_at_ms, parked FROM inbox_stream
+SELECT aggregate_id, incarnation, version, occurred_at_ms, parked
+FROM inbox_stream FORCE INDEX (PRIMARY)
 WHERE consumer = ${consumer} AND source = ${source} AND aggregate_type = ${aggregateType}
 AND aggregate_id IN (${aggregateIds}) FOR UPDATE`;
 
@@ -48,8 +52,9 @@ export const park = (rows: string) => `
 INSERT INTO inbox_parked (consumer, source, aggregate_type, aggregate_id, incarnation, version, topic, kafka_partition,
 kafka_offset, timestamp_ms, message_value, headers, parked_at) VALUES ${rows}`;
 
-export const unpark = (consumer: number, rows: string) =>
-  `DELETE FROM inbox_parked WHERE consumer = ${consumer} AND (${rows})`;
+/** By the key, for the same reason; only this form of the statement can name it. */
+export const unpark = (consumer: number, rows: string) => `
+DELETE p FROM inbox_parked p FORCE INDEX (PRIMARY) WHERE consumer = ${consumer} AND (${rows})`;
 
 export const writeDeadLetters = (rows: string) => `
 INSERT INTO dead_letter (consumer, topic, kafka_partition, kafka_offset, timestamp_ms, message_key, message_value, headers,

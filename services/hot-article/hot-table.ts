@@ -15,7 +15,9 @@ view_count, article_line, article_version, comment_line, comment_version, like_l
 deleted, score, rev`;
 
 const selectByIds = `SELECT ${columns} FROM hot_article WHERE article_id IN (?)`;
-const selectPageForUpdate = `SELECT ${columns} FROM hot_article WHERE article_id IN (?) ORDER BY article_id FOR UPDATE`;
+/** By the key: a scan, which the optimizer takes for a large part of a table, would wait for each row that somebody else holds. */
+const selectPageForUpdate = `
+SELECT ${columns} FROM hot_article FORCE INDEX (PRIMARY) WHERE article_id IN (?) ORDER BY article_id FOR UPDATE`;
 const selectPage = `SELECT ${columns} FROM hot_article WHERE article_id > ? ORDER BY article_id LIMIT ?`;
 const selectDayPage = `
 SELECT ${columns} FROM hot_article FORCE INDEX (hot_article_day)
@@ -37,8 +39,12 @@ const markDirty = `
 INSERT INTO hot_article_dirty (article_id, rev, marked_at) VALUES ?
 ON DUPLICATE KEY UPDATE rev = VALUES(rev), marked_at = VALUES(marked_at)`;
 
-/** `rev` is what was written to Redis: a mark of a later change stays. */
-const clearDirty = 'DELETE FROM hot_article_dirty WHERE article_id IN (?) AND (article_id, rev) IN (?)';
+/**
+ * `rev` is what was written to Redis: a mark of a later change stays. By the key, as above; only this form of the statement can
+ * name it.
+ */
+const clearDirty = `
+DELETE d FROM hot_article_dirty d FORCE INDEX (PRIMARY) WHERE d.article_id IN (?) AND (d.article_id, d.rev) IN (?)`;
 
 const selectDirty = `
 SELECT article_id, rev FROM hot_article_dirty WHERE article_id > ? AND marked_at <= ? ORDER BY article_id LIMIT ?`;

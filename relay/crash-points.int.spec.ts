@@ -7,6 +7,7 @@ import { testServers } from '../testing/servers.ts';
 import { eventually } from '../testing/until.ts';
 import type { DeliveryMode } from './options.ts';
 import { createRelay, type Relay } from './relay.ts';
+import { deletesPending } from './sources/statements.ts';
 import { openRealSource } from './testing/real-source.ts';
 import { forkRelay, type RelayChild } from './testing/relay-child.ts';
 
@@ -34,7 +35,6 @@ const kafkaPlaces: Partial<Record<Place, { api: number; arrives: boolean }>> = {
   'commit not arrived': { api: kafkaApi.endTxn, arrives: false },
   'commit carried out, answer lost': { api: kafkaApi.endTxn, arrives: true },
 };
-const deleteStatement = 'DELETE FROM outbox_pending';
 
 const places: Record<DeliveryMode, readonly Place[]> = {
   'at-least-once': [
@@ -136,7 +136,7 @@ async function run({ delivery, place, fault }: Case): Promise<Outcome> {
   const database: TcpProxy = await TcpProxy.start({
     target: { host: server.hostname, port: Number(server.port || 3306) },
     inspect(chunk, direction) {
-      if (!point && direction === 'requests' && chunk.includes(deleteStatement)) strike(place !== 'before the delete');
+      if (!point && direction === 'requests' && chunk.includes(deletesPending)) strike(place !== 'before the delete');
     },
   });
   const through = new URL(source.url);

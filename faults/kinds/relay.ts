@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { deletesPending } from '../../relay/sources/statements.ts';
 import { type Fault, nothing } from './kind.ts';
 import { bucketsOf, countAnswers, holdBeforeStatement, termsOf, untilShared, untilTakenFrom } from './observe.ts';
 
@@ -17,7 +18,7 @@ export const relayKilledBeforeDelete: Fault = async ({ world, random, repeats, s
     const node = relays[(first + round) % relays.length]!;
     const { name } = node.process;
     const [buckets, terms] = [await bucketsOf(world, name), await termsOf(world)];
-    const statement = await holdBeforeStatement(node, 'DELETE FROM outbox_pending', patienceMs);
+    const statement = await holdBeforeStatement(node, deletesPending, patienceMs);
     if (statement === null) {
       world.heal(node);
       continue;

@@ -1,19 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { loadConfig } from '../config/load.ts';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import type { Admin } from '../kafka/port.ts';
 import { positionTopics } from '../migrations/topics.ts';
 import type { DeliveryMode } from '../relay/options.ts';
-import { startStack } from '../stack/stack.ts';
 import type { Bench, BenchResult } from './bench.ts';
 import { bareInserts, bareKafkajs, barePublishers, readyBatches } from './relay/limits.ts';
 import { BenchOutbox, buckets } from './relay/outbox.ts';
 import { readProfiles, type Spent, spentIn } from './relay/profile.ts';
 import { nowMs, startRelayProcess } from './relay/relay-child.ts';
 import { type Drain, figuresOf, type Latency, notes, spentTables, table, writesPerSecond } from './relay/report.ts';
+import { onOwnServers, optionsOf } from './servers.ts';
 
 const partitions = 12;
 const warmUpMs = 4_000;
@@ -35,39 +32,23 @@ interface Context {
 const bench: Bench = {
   title: 'The relay: 600-byte events, 12 headers, 12 partitions, 8 buckets, 5,000 keys, acks=all, one process',
   async run(options) {
-    const given = Object.fromEntries(options.map((option) => option.replace(/^--/, '').split('=')));
-    const folder = mkdtempSync(join(tmpdir(), 'hotboard-bench-'));
-    const { HOTBOARD_MYSQL_URL, HOTBOARD_REDIS_URL, HOTBOARD_KAFKA_BROKERS, ...rest } = process.env;
-    const { HOTBOARD_MYSQL_PORT, HOTBOARD_REDIS_PORT, HOTBOARD_KAFKA_PORT, ...env } = rest;
-    const stack = await startStack({
-      config: loadConfig(env),
-      env,
-      data: join(folder, 'data'),
-      keepData: false,
-      startedBy: 'bench relay',
-      log: (line) => console.error(`stack: ${line}`),
+    const given = optionsOf(options);
+    return onOwnServers('relay', async ({ environment }) => {
+      const brokers = environment.HOTBOARD_KAFKA_BROKERS.split(',');
+      const admin = createPlatformaticPort({ brokers, clientId: 'bench' }).admin();
+      try {
+        const context = { mysqlUrl: environment.HOTBOARD_MYSQL_URL, brokers, admin, profileFolder: given.profile };
+        return await measure(context, {
+          rows: Number(given.rows ?? 100_000),
+          rounds: Number(given.rounds ?? 1),
+          large: Number(given.large ?? 0),
+          only: given.only,
+          modes: given.delivery ? [given.delivery as DeliveryMode] : ['at-least-once', 'exactly-once'],
+        });
+      } finally {
+        await admin.close();
+      }
     });
-    const brokers = stack.environment.HOTBOARD_KAFKA_BROKERS.split(',');
-    const admin = createPlatformaticPort({ brokers, clientId: 'bench' }).admin();
-    try {
-      const context = {
-        mysqlUrl: stack.environment.HOTBOARD_MYSQL_URL,
-        brokers,
-        admin,
-        profileFolder: given.profile,
-      };
-      return await measure(context, {
-        rows: Number(given.rows ?? 100_000),
-        rounds: Number(given.rounds ?? 1),
-        large: Number(given.large ?? 0),
-        only: given.only,
-        modes: given.delivery ? [given.delivery as DeliveryMode] : ['at-least-once', 'exactly-once'],
-      });
-    } finally {
-      await admin.close();
-      await stack.stop();
-      rmSync(folder, { recursive: true, force: true });
-    }
   },
 };
 

@@ -30,3 +30,14 @@ export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
     signal?.addEventListener('abort', end);
   });
 }
+
+/** True where the promise was settled well in time; its rejection passes through. Leaves no timer behind. */
+export async function within(clock: Clock, ms: number, promise: Promise<unknown>): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const cancel = clock.after(ms, () => late.resolve(false));
+  try {
+    return await Promise.race([promise.then(() => true), late.promise]);
+  } finally {
+    cancel();
+  }
+}

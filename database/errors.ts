@@ -1,3 +1,5 @@
+import { CodedError } from '../errors/coded-error.ts';
+
 export type DatabaseErrorCode =
   /** The server cannot be reached, or has no free connection. Nothing was done. */
   | 'DATABASE_UNAVAILABLE'
@@ -7,15 +9,6 @@ export type DatabaseErrorCode =
   | 'DATABASE_REFUSED';
 
 /** An error of the `database` mixin. `cause` is the driver's own error, for logs only. */
-export class DatabaseError extends Error {
+export class DatabaseError extends CodedError<DatabaseErrorCode> {
   override readonly name = 'DatabaseError';
-  readonly code: DatabaseErrorCode;
-  /** Whether the same call can succeed later without any change. */
-  readonly retryable: boolean;
-
-  constructor(code: DatabaseErrorCode, message: string, options: { retryable: boolean; cause?: unknown }) {
-    super(message, { cause: options.cause });
-    this.code = code;
-    this.retryable = options.retryable;
-  }
 }

@@ -41,11 +41,11 @@ describe('a whole board on real servers', () => {
       expect(status).toBe(201);
       articles.push(body.id);
     }
-  }, 180_000);
+  }, 420_000);
 
   afterAll(async () => {
     await board?.stop();
-  }, 60_000);
+  }, 180_000);
 
   /** The hot list of every gateway equals a recount from the producers' own tables, and nothing waits any more. */
   async function settled(): Promise<void> {

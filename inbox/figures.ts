@@ -1,5 +1,5 @@
+import type { Clock } from '../clock/clock.ts';
 import type { Admin, Logger, TopicPartition, TransactionalKafkaPort } from '../kafka/port.ts';
-import type { Clock } from './clock.ts';
 import type { InboxMetrics } from './metrics.ts';
 import type { Progress } from './progress.ts';
 import type { InboxStore } from './store/store.ts';

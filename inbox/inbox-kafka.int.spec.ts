@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import kafkajs from 'kafkajs';
 import { type EventEnvelope, headersOf } from '../events/envelope.ts';
+import { TcpProxy } from '../faults/proxy/proxy.ts';
 import { createKafkajsPort } from '../kafka/kafkajs/index.ts';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import type { Consumer, ConsumerOptions, KafkaConnection, KafkaPort, TransactionalKafkaPort } from '../kafka/port.ts';
@@ -10,7 +11,6 @@ import { openPool } from './database/pool.ts';
 import { createInbox, type Inbox, type InboxOptions } from './inbox.ts';
 import type { PartitionStatus } from './status.ts';
 import { mysqlStore } from './store/mysql.ts';
-import { cuttable } from './testing/cuttable.ts';
 import { type TestDatabase, testDatabase } from './testing/database.ts';
 import { testCatalogue, testEvent } from './testing/events.ts';
 import { type TestTopic, testTopic } from './testing/kafka.ts';
@@ -219,22 +219,22 @@ describe('an inbox on Kafka and MySQL', () => {
   it('loses nothing and does not end while MySQL is away, at the start and in the middle', async () => {
     const group = uniqueName('group');
     const { hostname, port } = new URL(database.url);
-    const way = await cuttable({ host: hostname, port: Number(port || 3306) });
+    const way = await TcpProxy.start({ target: { host: hostname, port: Number(port || 3306) } });
     const url = new URL(database.url);
     url.host = `127.0.0.1:${way.port}`;
-    way.cut();
+    way.set({ mode: 'reset' });
     const { inbox, logs, metrics, stop } = await member(group, { url: url.href, options: { batchSize: 10 } });
     await soon('the first failure', () => logs.some((line) => line.includes('reading the stored offsets failed')));
-    way.restore();
+    way.set({ mode: 'pass' });
     await soon('some effects', async () => (await effects(group)).length >= 30);
-    way.cut();
+    way.set({ mode: 'reset' });
     await soon('a failed batch', () => (metrics['inbox.retries.total away'] ?? 0) > 3);
-    way.restore();
+    way.set({ mode: 'pass' });
     await soon('all effects', async () => (await effects(group)).length >= published.length);
     await soon('no lag', () => inbox.status().lagEvents === 0);
     expectOnceInOrder(await effects(group), published);
     await stop();
-    await way.close();
+    await way.stop();
   });
 
   it('puts poison among the dead letters while the rest of its partition flows', async () => {

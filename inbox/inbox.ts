@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { pause, systemClock } from '../clock/clock.ts';
 import type { Admin, BatchContext, Consumer, IncomingBatch, Logger, TopicPartition } from '../kafka/port.ts';
-import { backoffMs, pause, systemClock } from './clock.ts';
+import { backoffMs } from './backoff.ts';
 import { type DeadLetters, deadLettersOf } from './dead-letters/operations.ts';
 import { checkHandlers } from './dispatch.ts';
 import { Figures } from './figures.ts';

@@ -1,18 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
+import { VirtualClock } from '../clock/testing/virtual-clock.ts';
 import { KafkaError } from '../kafka/errors.ts';
 import { createInbox, type InboxOptions } from './inbox.ts';
 import { usualRetention } from './retention/settings.ts';
 import { InboxModeError } from './store/store.ts';
 import { batchOf, testCatalogue, testEvent } from './testing/events.ts';
 import { fakeKafka } from './testing/fake-kafka.ts';
-import { ManualClock } from './testing/manual-clock.ts';
 import { memoryStore } from './testing/memory-store.ts';
 import { recordedMetrics } from './testing/recorded-metrics.ts';
 
 const place = { topic: 'test.like', partition: 0 };
 
 async function setUp(options: Partial<InboxOptions> = {}) {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const kafka = fakeKafka(clock);
   const store = memoryStore();
   const metrics = recordedMetrics();
@@ -63,7 +63,7 @@ describe('the inbox and its consumer', () => {
     store.fail = () => {
       if (failures++ < 25) throw new Error('away');
     };
-    expect(await clock.until(consumer.options.onAssigned!([place]))).toEqual([{ ...place, offset: 0n }]);
+    expect(await clock.finish(consumer.options.onAssigned!([place]))).toEqual([{ ...place, offset: 0n }]);
     expect(logs.filter((line) => line.includes('reading the stored offsets failed'))).toHaveLength(5);
   });
 
@@ -74,10 +74,10 @@ describe('the inbox and its consumer', () => {
     store.fail = (step) => {
       if (step === 'after commit' && store.transactions.committed === 2) taken.abort();
     };
-    const result = await clock.until(consumer.deliver(batchOf(events(9), { ...place, offset: 10n }), taken.signal));
+    const result = await clock.finish(consumer.deliver(batchOf(events(9), { ...place, offset: 10n }), taken.signal));
     expect(result).toEqual({ resolvedOffset: 13n });
     expect(store.state.effects).toHaveLength(4);
-    await expect(clock.until(consumer.deliver(batchOf(events(9)), taken.signal))).rejects.toThrow('taken away');
+    await expect(clock.finish(consumer.deliver(batchOf(events(9)), taken.signal))).rejects.toThrow('taken away');
   });
 
   it('stops after the transaction in hand', async () => {
@@ -86,8 +86,8 @@ describe('the inbox and its consumer', () => {
     store.fail = (step) => {
       if (step === 'after commit') stopping ??= inbox.stop();
     };
-    expect(await clock.until(consumer.deliver(batchOf(events(9))))).toEqual({ resolvedOffset: 1n });
-    await clock.until(stopping!);
+    expect(await clock.finish(consumer.deliver(batchOf(events(9))))).toEqual({ resolvedOffset: 1n });
+    await clock.finish(stopping!);
     expect(consumer.stopped).toBe(true);
     expect(inbox.status().consumer.state).toBe('stopped');
   });
@@ -103,8 +103,8 @@ describe('the inbox and its consumer', () => {
     expect(metrics['inbox.consumer.rebuilds.total']).toBe(1);
     expect(logs.join('\n')).toMatch(/gave no sign of life or work for \d+ ms/);
     expect(inbox.status().consumer.rebuilds).toBe(1);
-    await expect(clock.until(consumer.deliver(batchOf(events(1))))).rejects.toThrow('the inbox stops');
-    expect(await clock.until(kafka.consumers[1]!.deliver(batchOf(events(1))))).toEqual({ resolvedOffset: 0n });
+    await expect(clock.finish(consumer.deliver(batchOf(events(1))))).rejects.toThrow('the inbox stops');
+    expect(await clock.finish(kafka.consumers[1]!.deliver(batchOf(events(1))))).toEqual({ resolvedOffset: 0n });
   });
 
   it('leaves a consumer alone that gives signs of life', async () => {
@@ -117,7 +117,7 @@ describe('the inbox and its consumer', () => {
   });
 
   it('makes a consumer anew that sends heartbeats and hands over nothing although events wait', async () => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const kafka = fakeKafka(clock);
     const lastCommitted = async () => ({ ...batchOf(events(1)).messages[0]!, offset: 4n });
     await setUp({ clock, kafka: { ...kafka, lastCommitted } });
@@ -152,7 +152,7 @@ describe('the inbox and its consumer', () => {
   });
 
   it('does not begin to consume where it is stopped while it asks the topics for their retention', async () => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const kafka = fakeKafka(clock);
     const asking = Promise.withResolvers<Record<string, string>>();
     const admin = () => ({ ...kafka.admin(), topicConfig: () => asking.promise }) as ReturnType<typeof kafka.admin>;
@@ -172,10 +172,10 @@ describe('the inbox and its consumer', () => {
       retention: usualRetention,
     });
     const starting = inbox.start();
-    await clock.settle();
-    await clock.until(inbox.stop());
+    await clock.settled();
+    await clock.finish(inbox.stop());
     asking.resolve({ 'retention.ms': '604800000', 'cleanup.policy': 'delete' });
-    await clock.until(starting);
+    await clock.finish(starting);
     expect(kafka.consumers).toEqual([]);
   });
 
@@ -198,22 +198,22 @@ describe('the inbox and its consumer', () => {
     store.fail = () => {
       if (answers++ < 1) throw new InboxModeError('tests', 'sequence', 'state');
     };
-    await clock.until(consumer.options.onAssigned!([place]));
+    await clock.finish(consumer.options.onAssigned!([place]));
     expect(inbox.status().refused).toContain('has mode sequence in its database and state here');
   });
 
   it('does not wait for a database that never answers', async () => {
     const store = memoryStore();
     store.register = () => new Promise(() => {});
-    const clock = new ManualClock();
-    await clock.until(setUp({ store, clock }));
+    const clock = new VirtualClock();
+    await clock.finish(setUp({ store, clock }));
     expect(clock.monotonicMs()).toBeLessThanOrEqual(5000);
   });
 
   it('refuses handlers that can’t be meant', () => {
     const options = { topics: ['t'], catalogue: testCatalogue, handlers: { Conted: {} }, store: memoryStore() };
     expect(() =>
-      createInbox({ ...options, group: 'g', groupId: 'g', mode: 'state', kafka: fakeKafka(new ManualClock()) }),
+      createInbox({ ...options, group: 'g', groupId: 'g', mode: 'state', kafka: fakeKafka(new VirtualClock()) }),
     ).toThrow('there is a handler for "Conted"; the catalogue has: Counted, Ignored, Uncounted.');
   });
 });
@@ -247,7 +247,7 @@ describe('the lag that an inbox tells', () => {
       if (step === 'handler') asked = lagOf(setup);
     };
     const batch = batchOf([testEvent('1', 1, { occurredAt: new Date(clock.wallMs() - 4000) })]);
-    await clock.until(consumer.deliver({ ...batch, highWatermark: 3n }));
+    await clock.finish(consumer.deliver({ ...batch, highWatermark: 3n }));
     expect(asked).toEqual({ lagEvents: 3, lagMs: 4000 });
     expect(lagOf(setup)).toMatchObject({ lagEvents: 2 });
   });
@@ -258,7 +258,7 @@ describe('the lag that an inbox tells', () => {
     kafka.ends = [2n];
     await consumer.options.onAssigned!([place]);
     const batch = batchOf(events(1));
-    await clock.until(consumer.deliver({ ...batch, highWatermark: 2n }));
+    await clock.finish(consumer.deliver({ ...batch, highWatermark: 2n }));
     await clock.advance(1000);
     consumer.current = { ...consumer.current, lastProgressMs: clock.monotonicMs() };
     expect(lagOf(setup)).toEqual({ lagEvents: 1, lagMs: 1000 });
@@ -272,7 +272,7 @@ describe('the lag that an inbox tells', () => {
   });
 
   it('knows markers from events where the last event can be asked for, and asks once for each end', async () => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const kafka = fakeKafka(clock);
     let lastOffset = 0n;
     let asked = 0;
@@ -290,7 +290,7 @@ describe('the lag that an inbox tells', () => {
     const consumer = kafka.consumers[0]!;
     kafka.ends = [2n];
     await consumer.options.onAssigned!([place]);
-    await clock.until(consumer.deliver({ ...batchOf(events(1)), highWatermark: 2n }));
+    await clock.finish(consumer.deliver({ ...batchOf(events(1)), highWatermark: 2n }));
     for (let second = 0; second < 20; second++) await clock.advance(1000);
     expect(lagOf(setup)).toEqual({ lagEvents: 0, lagMs: 0 });
     expect(asked).toBe(1);

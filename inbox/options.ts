@@ -1,7 +1,7 @@
+import type { Clock } from '../clock/clock.ts';
 import type { Catalogue } from '../events/catalogue.ts';
 import type { KafkaPort, Logger, TransactionalKafkaPort } from '../kafka/port.ts';
 import type { Baseline } from './apply.ts';
-import type { Clock } from './clock.ts';
 import type { AskProducer } from './gaps/answer.ts';
 import type { InboxMetrics } from './metrics.ts';
 import type { InboxRetention } from './retention/settings.ts';

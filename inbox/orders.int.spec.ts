@@ -1,15 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { EventEnvelope } from '../events/envelope.ts';
-import { systemClock } from './clock.ts';
-import { noMetrics } from './metrics.ts';
 import { mysqlStore } from './store/mysql.ts';
-import { type TestDatabase, testDatabase, writesEffects } from './testing/database.ts';
-import { batchOf, testCatalogue, testEvent } from './testing/events.ts';
+import { type TestDatabase, testDatabase } from './testing/database.ts';
+import { batchOf, testEvent } from './testing/events.ts';
+import { workerOptions } from './testing/worker.ts';
 import type { InboxMode } from './types.ts';
 import { createWorker } from './worker.ts';
 
 let database: TestDatabase;
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
 beforeAll(async () => {
   database = await testDatabase();
@@ -17,21 +15,8 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 function memberOf(mode: InboxMode) {
-  return createWorker({
-    store: mysqlStore({ database: database.pool(), consumer: mode, mode }),
-    mode,
-    catalogue: testCatalogue,
-    handlers: { '*': writesEffects },
-    clock: systemClock,
-    metrics: noMetrics,
-    logger: quiet,
-    random: Math.random,
-    batchSize: 1000,
-    handlerAttempts: 2,
-    handlerTimeoutMs: 10_000,
-    parkedLimit: 100,
-    baseline: 'first-version',
-  });
+  const store = mysqlStore({ database: database.pool(), consumer: mode, mode });
+  return createWorker(workerOptions({ store, mode, batchSize: 1000 }));
 }
 
 function* ordersOf<Item>(items: readonly Item[]): Generator<Item[]> {

@@ -1,6 +1,6 @@
+import type { Clock } from '../clock/clock.ts';
 import type { IncomingBatch, TopicPartition } from '../kafka/port.ts';
 import type { Applied } from './apply.ts';
-import type { Clock } from './clock.ts';
 import { type Lag, type LagContext, lagOf, type PartitionProgress } from './lag.ts';
 import type { Position } from './store/store.ts';
 

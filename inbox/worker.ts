@@ -1,3 +1,4 @@
+import { type Clock, pause } from '../clock/clock.ts';
 import type { Catalogue } from '../events/catalogue.ts';
 import type { IncomingBatch, IncomingMessage, Logger } from '../kafka/port.ts';
 import { announce } from './announce.ts';
@@ -10,7 +11,7 @@ import {
   type Item,
   isPoison,
 } from './apply.ts';
-import { backoffMs, type Clock, pause } from './clock.ts';
+import { backoffMs } from './backoff.ts';
 import { faultOf, HandlerError, KnownIdError } from './database/errors.ts';
 import type { InboxMetrics } from './metrics.ts';
 import type { Arrival } from './plan.ts';

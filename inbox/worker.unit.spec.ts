@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import { VirtualClock } from '../clock/testing/virtual-clock.ts';
 import type { IncomingBatch } from '../kafka/port.ts';
 import { batchOf, brokenMessage, testCatalogue, testEvent } from './testing/events.ts';
-import { ManualClock } from './testing/manual-clock.ts';
 import { memoryStore } from './testing/memory-store.ts';
 import { recordedMetrics } from './testing/recorded-metrics.ts';
 import type { InboxEvent, InboxHandler, InboxHandlers, InboxMode } from './types.ts';
@@ -22,7 +22,7 @@ function effectsHandler(act: (events: readonly InboxEvent[]) => void | Promise<v
 
 function setUp(options: { handlers?: InboxHandlers; mode?: InboxMode; batchSize?: number } = {}) {
   const store = memoryStore();
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const metrics = recordedMetrics();
   const committed: string[] = [];
   const logs: string[] = [];
@@ -48,7 +48,7 @@ function setUp(options: { handlers?: InboxHandlers; mode?: InboxMode; batchSize?
     baseline: 'first-version',
   });
   const stop = new AbortController();
-  const process = (batch: IncomingBatch) => clock.until(worker.process(batch, stop.signal));
+  const process = (batch: IncomingBatch) => clock.finish(worker.process(batch, stop.signal));
   const letters = () => [...store.state.deadLetters.values()];
   return { store, clock, metrics: metrics.sums, process, stop, committed, letters, logs, setup };
 }

@@ -1,3 +1,4 @@
+import { CodedError } from '../errors/coded-error.ts';
 import type { PartitionFailure } from './port.ts';
 
 /** What went wrong, in the port's own words: the same for every client library behind it. */
@@ -29,10 +30,8 @@ export type KafkaErrorCode =
   | 'KAFKA_UNEXPECTED';
 
 /** An error of the Kafka port. `cause` is the client library's own error, for logs only: never branch on it. */
-export class KafkaError extends Error {
-  readonly code: KafkaErrorCode;
-  /** Whether the same call can succeed later without any change. */
-  readonly retryable: boolean;
+export class KafkaError extends CodedError<KafkaErrorCode> {
+  override readonly name = 'KafkaError';
   /**
    * Of a transaction that is not committed: the partitions, and the refused messages, on whose account it is not, where
    * the client can tell. Empty: it can't.
@@ -44,10 +43,7 @@ export class KafkaError extends Error {
     message: string,
     options: { retryable: boolean; cause?: unknown; failed?: readonly PartitionFailure[] },
   ) {
-    super(message, { cause: options.cause });
-    this.name = 'KafkaError';
-    this.code = code;
-    this.retryable = options.retryable;
+    super(code, message, options);
     this.failed = options.failed ?? [];
   }
 }

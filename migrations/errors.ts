@@ -1,3 +1,5 @@
+import { CodedError } from '../errors/coded-error.ts';
+
 export type MigrationErrorCode =
   /** Somebody else was migrating the same database for longer than we wait. */
   | 'MIGRATION_LOCKED'
@@ -12,17 +14,8 @@ export type MigrationErrorCode =
   | 'TOPIC_MISMATCH'
   | 'TOPIC_KAFKA_UNAVAILABLE';
 
-export class MigrationError extends Error {
+export class MigrationError extends CodedError<MigrationErrorCode> {
   override readonly name = 'MigrationError';
-  readonly code: MigrationErrorCode;
-  /** Whether the same call can succeed later without any change. */
-  readonly retryable: boolean;
-
-  constructor(code: MigrationErrorCode, message: string, options: { retryable: boolean; cause?: unknown }) {
-    super(message, { cause: options.cause });
-    this.code = code;
-    this.retryable = options.retryable;
-  }
 }
 
 export function badArgument(message: string): MigrationError {

@@ -1,3 +1,5 @@
+import { CodedError } from '../errors/coded-error.ts';
+
 export type OutboxErrorCode =
   /** The connection broke while COMMIT was on its way: the change, with its events, is there or it is not. */
   | 'OUTCOME_UNKNOWN'
@@ -29,17 +31,8 @@ export type OutboxErrorCode =
   /** An idempotent call within a transaction that is not. */
   | 'IDEMPOTENCY_NESTED';
 
-export class OutboxError extends Error {
+export class OutboxError extends CodedError<OutboxErrorCode> {
   override readonly name = 'OutboxError';
-  readonly code: OutboxErrorCode;
-  /** Whether the same call can succeed later without any change. */
-  readonly retryable: boolean;
-
-  constructor(code: OutboxErrorCode, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
-    this.code = code;
-    this.retryable = options.retryable ?? false;
-  }
 }
 
 /** Somebody has committed or rolled back a transaction that is still needed. */

@@ -47,7 +47,7 @@ describe('the packed package', () => {
     await run('npm', ['install', '--no-audit', '--no-fund', './hotboard-0.1.0.tgz', `moleculer@${version}`], {
       cwd: folder,
     });
-  }, 180_000);
+  }, 420_000);
 
   afterAll(async () => {
     await database?.drop();

@@ -1,7 +1,7 @@
+import type { Clock } from '../clock/clock.ts';
 import type { KafkaPort, Logger, TransactionalKafkaPort } from '../kafka/port.ts';
 import type { BackoffSettings } from './batch/holds.ts';
 import type { DeadPolicy } from './blocked/decide.ts';
-import type { Clock } from './clock.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { SourceStore, StoredEvent } from './sources/store.ts';
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import moleculer from 'moleculer';
+import { systemClock } from '../clock/clock.ts';
 import { eventually } from '../testing/until.ts';
-import { systemClock } from './clock.ts';
 import { relayMetricNames } from './moleculer-metrics.ts';
 import { RelayService } from './relay-service.ts';
 import { FakeDatabase } from './testing/fake-database.ts';

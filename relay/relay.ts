@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { systemClock } from '../clock/clock.ts';
 import { partitionOf } from '../kafka/partitioner.ts';
 import type { Logger } from '../kafka/port.ts';
-import { systemClock } from './clock.ts';
 import { deliveriesOf } from './delivery/modes.ts';
 import { positionsTopic } from './delivery/position.ts';
 import { noMetrics } from './metrics.ts';

@@ -1,5 +1,5 @@
+import type { Clock } from '../clock/clock.ts';
 import type { Logger } from '../kafka/port.ts';
-import type { Clock } from './clock.ts';
 import type { BucketLoopSettings } from './delivery/bucket-options.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { RelayMetrics } from './metrics.ts';

@@ -1,5 +1,6 @@
+import { within } from '../clock/clock.ts';
+import { Wake } from '../clock/wake.ts';
 import { type BackoffSettings, backoffMs } from './batch/holds.ts';
-import { Wake, within } from './clock.ts';
 import { BucketLoop } from './delivery/bucket-loop.ts';
 import type { TogetherStatements } from './delivery/bucket-options.ts';
 import type { Delivery } from './delivery/delivery.ts';

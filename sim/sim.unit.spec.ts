@@ -31,7 +31,7 @@ describe('the simulator', () => {
         'relay errors KAFKA_COMMIT_UNKNOWN',
       ]),
     );
-  }, 180_000);
+  }, 360_000);
 
   it('runs the same way for the same seed, and another way for another', async () => {
     const first = await run(planOf(7), full);

@@ -1,4 +1,4 @@
-import type { Clock } from '../relay/clock.ts';
+import type { Clock } from '../clock/clock.ts';
 import type { Random } from './random.ts';
 
 interface Timer {

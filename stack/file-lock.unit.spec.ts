@@ -28,14 +28,14 @@ describe('the file lock', () => {
   });
 
   it('is given back when the work throws', async () => {
-    const failing = withFileLock(file, { timeoutMs: 100 }, () => Promise.reject(new Error('broken')));
+    const failing = withFileLock(file, { timeoutMs: 10_000 }, () => Promise.reject(new Error('broken')));
     await expect(failing).rejects.toThrow('broken');
-    await expect(withFileLock(file, { timeoutMs: 100 }, async () => 1)).resolves.toBe(1);
+    await expect(withFileLock(file, { timeoutMs: 10_000 }, async () => 1)).resolves.toBe(1);
   });
 
   it('passes from a dead holder, also where its pid lives on in another process', async () => {
     writeFileSync(file, JSON.stringify({ pid: process.pid, startTime: 'earlier' }));
-    await expect(withFileLock(file, { timeoutMs: 1000 }, async () => 1)).resolves.toBe(1);
+    await expect(withFileLock(file, { timeoutMs: 10_000 }, async () => 1)).resolves.toBe(1);
   });
 
   it('waits for a living holder, says so once, and gives up after its time', async () => {

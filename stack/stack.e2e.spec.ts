@@ -16,7 +16,7 @@ import type { ServerStatus, StackEnvironment, StackState } from './types.ts';
 
 const repository = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'hotboard-stack-e2e-'));
-const startMs = 120_000;
+const startMs = 300_000;
 const quiet = ['--disable-warning=ExperimentalWarning', '--disable-warning=TimeoutNegativeWarning'];
 
 /** The environment of a user who set nothing: servers of the stack tool's own, also where Docker works. */

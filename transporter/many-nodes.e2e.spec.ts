@@ -12,8 +12,8 @@ const { kafkaBrokers } = testServers();
 const heartbeat = { heartbeatInterval: 1, heartbeatTimeout: 4 };
 
 /** Several times what is promised: tests share the machine. */
-const meetWithinMs = 6 * 5_000;
-const goneWithinMs = 3 * (heartbeat.heartbeatTimeout + 2) * 1_000;
+const meetWithinMs = 18 * 5_000;
+const goneWithinMs = 6 * (heartbeat.heartbeatTimeout + 2) * 1_000;
 
 describe('20 nodes', () => {
   const namespace = uniqueName('twenty');
@@ -28,7 +28,7 @@ describe('20 nodes', () => {
     const prefix = new TopicNames(`MOL-${namespace}`).all.slice(0, -'all'.length);
     await admin.deleteTopics((await admin.listTopics()).filter((topic) => topic.startsWith(prefix)));
     await admin.close();
-  }, 60_000);
+  }, 180_000);
 
   it('find each other, and ten that die without a word are gone from the registries of all others', async () => {
     proxy = await KafkaProxy.start(kafkaBrokers);
@@ -51,5 +51,5 @@ describe('20 nodes', () => {
     const goneMs = performance.now() - diedMs;
     console.info(`20 nodes met in ${Math.round(metMs)} ms; ten dead ones were gone after ${Math.round(goneMs)} ms`);
     await until('the living know each other', meetWithinMs, () => living.every((node) => known(node, living) === 10));
-  }, 180_000);
+  }, 300_000);
 });

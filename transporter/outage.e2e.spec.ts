@@ -44,7 +44,7 @@ describe('the transporter when its only broker goes away', () => {
     await stopAll([caller, worker].filter(Boolean));
     await stack?.stop();
     rmSync(data, { recursive: true, force: true });
-  }, 60_000);
+  }, 180_000);
 
   const add = () => caller.broker.call('math.add', { a: 1, b: 2 });
 

@@ -1,4 +1,5 @@
 import net, { type Server, type Socket } from 'node:net';
+import { freePorts } from '../../stack/ports.ts';
 import { Lane } from './lane.ts';
 import type { Direction, ProxyMode } from './mode.ts';
 
@@ -72,11 +73,12 @@ export class TcpProxy {
   /** Listens again, on the same port, after `refuse`. */
   async listen(): Promise<void> {
     if (this.#server) return;
-    const { host = '127.0.0.1', port = 0 } = this.#options.listen ?? {};
+    const { host = '127.0.0.1', port } = this.#options.listen ?? {};
+    const place = this.#port || port || (await freePorts(1))[0];
     const server = net.createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(this.#port || port, host, resolve);
+      server.listen(place, host, resolve);
     });
     this.#server = server;
     this.#port = (server.address() as net.AddressInfo).port;

@@ -1,16 +1,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { systemClock } from '../clock.ts';
 import { mysqlStore } from '../store/mysql.ts';
 import { type TestDatabase, testDatabase, writesEffects } from '../testing/database.ts';
-import { batchOf, brokenMessage, testCatalogue, testEvent } from '../testing/events.ts';
+import { batchOf, brokenMessage, testEvent } from '../testing/events.ts';
 import { recordedMetrics } from '../testing/recorded-metrics.ts';
+import { workerOptions } from '../testing/worker.ts';
 import type { InboxHandler, InboxMode } from '../types.ts';
 import { createWorker } from '../worker.ts';
 import { deadLettersOf } from './operations.ts';
 
 let database: TestDatabase;
 let consumer = 0;
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const signal = new AbortController().signal;
 
 beforeAll(async () => {
@@ -35,23 +34,10 @@ function member({ mode = 'state', parkedLimit = 100 }: { mode?: InboxMode; parke
   };
   const metrics = recordedMetrics();
   const store = mysqlStore({ database: database.pool(), consumer: `letters-${consumer}`, mode });
-  const options = {
-    store,
-    mode,
-    catalogue: testCatalogue,
-    handlers: { '*': handler },
-    afterCommit: (events: readonly { aggregateId: string; version: bigint }[]) =>
-      void committed.push(...events.map((event) => `${event.aggregateId}.${event.version}`)),
-    clock: systemClock,
-    metrics,
-    logger: quiet,
-    random: () => 0,
-    batchSize: 100,
-    handlerAttempts: 1,
-    handlerTimeoutMs: 10_000,
-    parkedLimit,
-    baseline: 'first-version' as const,
-  };
+  const options = workerOptions({
+    ...{ store, mode, metrics, parkedLimit, handlers: { '*': handler }, handlerAttempts: 1, random: () => 0 },
+    afterCommit: (events) => void committed.push(...events.map((event) => `${event.aggregateId}.${event.version}`)),
+  });
   const worker = createWorker(options);
   return {
     broken,

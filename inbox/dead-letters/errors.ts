@@ -1,3 +1,5 @@
+import { CodedError } from '../../errors/coded-error.ts';
+
 export type DeadLetterErrorCode =
   /** A request that can't be meant; `message` names the field, its value and what is allowed. */
   | 'DEAD_LETTER_BAD_REQUEST'
@@ -11,14 +13,10 @@ export type DeadLetterErrorCode =
   | 'DEAD_LETTER_UNAVAILABLE';
 
 /** An error of the operations on dead letters. */
-export class DeadLetterError extends Error {
+export class DeadLetterError extends CodedError<DeadLetterErrorCode> {
   override readonly name = 'DeadLetterError';
-  readonly code: DeadLetterErrorCode;
-  readonly retryable: boolean;
 
   constructor(code: DeadLetterErrorCode, message: string, cause?: unknown) {
-    super(message, { cause });
-    this.code = code;
-    this.retryable = code === 'DEAD_LETTER_UNAVAILABLE';
+    super(code, message, { retryable: code === 'DEAD_LETTER_UNAVAILABLE', cause });
   }
 }

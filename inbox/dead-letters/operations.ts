@@ -1,7 +1,7 @@
+import type { Clock } from '../../clock/clock.ts';
 import type { Catalogue } from '../../events/catalogue.ts';
 import type { Announcers } from '../announce.ts';
 import type { ApplyOptions } from '../apply.ts';
-import type { Clock } from '../clock.ts';
 import { type Arrival, streamKey } from '../plan.ts';
 import { readMessage } from '../read.ts';
 import type { InboxStore } from '../store/store.ts';

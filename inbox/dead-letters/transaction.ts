@@ -1,4 +1,5 @@
-import { backoffMs, pause } from '../clock.ts';
+import { pause } from '../../clock/clock.ts';
+import { backoffMs } from '../backoff.ts';
 import { faultOf, KnownIdError } from '../database/errors.ts';
 import type { StoreTransaction } from '../store/store.ts';
 import { DeadLetterError } from './errors.ts';

@@ -1,6 +1,6 @@
+import type { Clock } from '../../clock/clock.ts';
 import type { Catalogue } from '../../events/catalogue.ts';
 import type { IncomingMessage, Logger, TopicPartition } from '../../kafka/port.ts';
-import type { Clock } from '../clock.ts';
 import type { InboxMetrics } from '../metrics.ts';
 import { streamKey } from '../plan.ts';
 import { readMessages } from '../read.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { VirtualClock } from '../../clock/testing/virtual-clock.ts';
 import { batchOf, messageOf, testCatalogue, testEvent } from '../testing/events.ts';
-import { ManualClock } from '../testing/manual-clock.ts';
 import { memoryStore } from '../testing/memory-store.ts';
 import { recordedMetrics } from '../testing/recorded-metrics.ts';
 import { createWorker } from '../worker.ts';
@@ -11,7 +11,7 @@ const place = { topic: 'test.like', partition: 0 };
 
 function setUp(answers: (version: number) => GapAnswer | Error, parkedMs = 3_600_000) {
   const store = memoryStore();
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const metrics = recordedMetrics();
   const logs: string[] = [];
   const log = (...args: unknown[]) => void logs.push(args.map(String).join(' '));
@@ -68,10 +68,10 @@ function setUp(answers: (version: number) => GapAnswer | Error, parkedMs = 3_600
     logs,
     metrics: metrics.sums,
     park: (...versions: number[]) =>
-      clock.until(
+      clock.finish(
         worker.process(batchOf(versions.map((version) => testEvent('1', version))), new AbortController().signal),
       ),
-    round: () => clock.until(keeper.round()),
+    round: () => clock.finish(keeper.round()),
     failOn: (version: number | null) => {
       failing = version;
     },

@@ -1,5 +1,5 @@
+import { type Clock, pause } from '../../clock/clock.ts';
 import type { Admin, Logger } from '../../kafka/port.ts';
-import { type Clock, pause } from '../clock.ts';
 import type { InboxMetrics } from '../metrics.ts';
 import { checkRetention, InboxConfigError, type InboxRetention, type TopicVerdict, verdictOn } from './settings.ts';
 import type { RetentionTable } from './table.ts';

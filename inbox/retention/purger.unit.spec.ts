@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ManualClock } from '../testing/manual-clock.ts';
+import { VirtualClock } from '../../clock/testing/virtual-clock.ts';
 import { recordedMetrics } from '../testing/recorded-metrics.ts';
 import { Purger, type PurgerOptions } from './purger.ts';
 import { type InboxRetention, usualRetention } from './settings.ts';
@@ -9,7 +9,7 @@ const dayMs = 86_400_000;
 const nowMs = 1_700_000_000_000;
 
 function setUp(retention: Partial<InboxRetention> = {}, rows = 2500) {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const metrics = recordedMetrics();
   const logs: string[] = [];
   const log = (...args: unknown[]) => void logs.push(args.map(String).join(' '));
@@ -55,7 +55,7 @@ function setUp(retention: Partial<InboxRetention> = {}, rows = 2500) {
 describe('removing old rows', () => {
   it('goes in steps, each from where the last one ended, once a minute until it is stopped', async () => {
     const { purger, clock, setup, metrics } = setUp();
-    await clock.until(purger.start());
+    await clock.finish(purger.start());
     expect(setup.steps).toEqual([]);
     await clock.advance(61_000);
     expect(setup.steps).toEqual([
@@ -76,22 +76,22 @@ describe('removing old rows', () => {
   it('is left to the process that has the lease', async () => {
     const { purger, clock, setup } = setUp();
     setup.owner = 'another';
-    expect(await clock.until(purger.round())).toBe(0);
+    expect(await clock.finish(purger.round())).toBe(0);
     expect(setup.steps).toEqual([]);
   });
 
   it('ends when another process takes the lease in between', async () => {
     const { purger, clock, setup } = setUp({}, 100_000);
     const running = purger.round();
-    await clock.settle();
+    await clock.settled();
     setup.owner = 'another';
-    await clock.until(running);
+    await clock.finish(running);
     expect(setup.steps.length).toBeLessThanOrEqual(4);
   });
 
   it('refuses to start where the topic keeps messages for longer', async () => {
     const { purger, clock } = setUp({ idsMs: 14 * dayMs });
-    await expect(clock.until(purger.start())).rejects.toMatchObject({ code: 'INBOX_CONFIG_INVALID' });
+    await expect(clock.finish(purger.start())).rejects.toMatchObject({ code: 'INBOX_CONFIG_INVALID' });
   });
 
   it.each([
@@ -100,7 +100,7 @@ describe('removing old rows', () => {
   ])('starts where Kafka %s, and removes no ids before it has answered', async (_name, answer) => {
     const { purger, clock, setup } = setUp();
     setup.topic = answer;
-    await clock.until(purger.start());
+    await clock.finish(purger.start());
     if (answer !== null) {
       await clock.advance(61_000);
       expect(setup.steps.filter((step) => step.startsWith('ids'))).toEqual([]);
@@ -114,22 +114,22 @@ describe('removing old rows', () => {
   it('stops removing ids, with an alarm, when a topic is set to keep messages for longer', async () => {
     const { purger, clock, setup, metrics, logs } = setUp();
     setup.topic = { 'retention.ms': '-1', 'cleanup.policy': 'delete' };
-    await clock.until(purger.round());
-    await clock.until(purger.round());
+    await clock.finish(purger.round());
+    await clock.finish(purger.round());
     expect(setup.steps.filter((step) => step.startsWith('ids'))).toEqual([]);
     expect(purger.refused).toContain('keeps its messages for ever');
     expect(metrics['inbox.alarms.total retention']).toBe(1);
     expect(logs.filter((line) => line.includes('no ids are removed'))).toHaveLength(1);
     setup.topic = { 'retention.ms': String(7 * dayMs), 'cleanup.policy': 'delete' };
-    await clock.until(purger.round());
+    await clock.finish(purger.round());
     expect(purger.refused).toBeNull();
   });
 
   it('keeps ids for ever where that is the answer', async () => {
     const { purger, clock, setup } = setUp({ endlessTopics: 'keep-ids' });
     setup.topic = { 'retention.ms': '-1', 'cleanup.policy': 'delete' };
-    await clock.until(purger.start());
-    await clock.until(purger.round());
+    await clock.finish(purger.start());
+    await clock.finish(purger.round());
     expect(setup.steps).toEqual(['dead_letter before 30 days', 'dead_letter_audit before 365 days']);
   });
 });

@@ -1,20 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { systemClock } from '../../clock/clock.ts';
 import { uniqueName } from '../../testing/servers.ts';
 import { soon } from '../../testing/until.ts';
-import { systemClock } from '../clock.ts';
 import { createInbox, type InboxOptions } from '../inbox.ts';
 import { mysqlStore } from '../store/mysql.ts';
 import { type TestDatabase, testDatabase, writesEffects } from '../testing/database.ts';
 import { batchOf, testCatalogue, testEvent } from '../testing/events.ts';
 import { type TestTopic, testTopic } from '../testing/kafka.ts';
 import { recordedMetrics } from '../testing/recorded-metrics.ts';
+import { quiet, workerOptions } from '../testing/worker.ts';
 import { createWorker } from '../worker.ts';
 import { Purger } from './purger.ts';
 import { type InboxRetention, usualRetention } from './settings.ts';
 
 let database: TestDatabase;
 let topic: TestTopic;
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 /** Test events have ids of November 2023. */
 const retention: InboxRetention = { ...usualRetention, endlessTopics: 'purge-ids' };
 
@@ -43,21 +43,7 @@ function purgerOf(consumer: string, owner = 'one', stepRows = 100) {
 
 function workerOf(consumer: string) {
   const metrics = recordedMetrics();
-  const worker = createWorker({
-    store: storeOf(consumer),
-    mode: 'state',
-    catalogue: testCatalogue,
-    handlers: { '*': writesEffects },
-    clock: systemClock,
-    metrics,
-    logger: quiet,
-    random: Math.random,
-    batchSize: 500,
-    handlerAttempts: 2,
-    handlerTimeoutMs: 10_000,
-    parkedLimit: 100,
-    baseline: 'first-version',
-  });
+  const worker = createWorker(workerOptions({ store: storeOf(consumer), mode: 'state', metrics }));
   const process = (events: Parameters<typeof batchOf>[0], offset: bigint) =>
     worker.process(batchOf(events, { topic: 'test.like', partition: 0, offset }), new AbortController().signal);
   return { process, metrics: metrics.sums };

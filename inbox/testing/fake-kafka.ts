@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock/clock.ts';
 import type {
   BatchContext,
   Consumer,
@@ -6,7 +7,6 @@ import type {
   IncomingBatch,
   KafkaPort,
 } from '../../kafka/port.ts';
-import type { Clock } from '../clock.ts';
 
 /** A consumer that does nothing by itself: the test plays the adapter. */
 export interface FakeConsumer extends Consumer {

@@ -23,8 +23,8 @@ describe('Kafka adapters on three brokers', () => {
     cluster = await FaultCluster.start();
     log('three brokers run');
     reused = beginReuse(cluster);
-  }, 180_000);
-  afterAll(() => cluster?.stop(), 60_000);
+  }, 420_000);
+  afterAll(() => cluster?.stop(), 180_000);
 
   it('are needed: kafkajs without the guard loses a message when it is used again after an error', async () => {
     expect((await reused.unguarded).lost).toHaveLength(1);

@@ -41,16 +41,16 @@ describe('a request to a frozen broker', () => {
   });
 
   const ask = (target: number | 'any') =>
-    wire.request(target, 'ask', [metadataV12.api], [[], false, false], { deadlineMs: 100 });
+    wire.request(target, 'ask', [metadataV12.api], [[], false, false], { deadlineMs: 1000 });
 
   it('waits for a connection no longer than for the answer, however long connecting may take', async () => {
     const [host, port] = brokers[0]!.split(':');
     wire.learnBroker(1, { host: host!, port: Number(port) });
     await expect(ask(1)).rejects.toMatchObject({ code: 'KAFKA_UNAVAILABLE', retryable: true });
-  }, 5_000);
+  }, 30_000); // less than connecting may take
 
   it('that any broker may answer tries each of them within its time', async () => {
     await expect(ask('any')).rejects.toMatchObject({ code: 'KAFKA_UNAVAILABLE' });
     expect(frozen.map(({ connections }) => connections)).toEqual([1, 1]);
-  }, 5_000);
+  }, 30_000); // less than connecting may take
 });

@@ -14,7 +14,7 @@ let broker: SecureBroker;
 
 beforeAll(async () => {
   broker = await startSecureBroker();
-}, 120_000);
+}, 240_000);
 afterAll(() => broker?.stop());
 
 /** By the settings, as a process has them. */

@@ -1,5 +1,5 @@
+import type { Clock } from '../../clock/clock.ts';
 import type { Logger } from '../../kafka/port.ts';
-import type { Clock } from '../clock.ts';
 import type { RelayMetrics } from '../metrics.ts';
 import type { PendingRow } from '../sources/store.ts';
 import { afterFailure, type BlockedSettings } from './decide.ts';

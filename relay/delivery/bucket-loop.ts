@@ -1,3 +1,5 @@
+import { pause } from '../../clock/clock.ts';
+import { Wake } from '../../clock/wake.ts';
 import { choose, expectsFew, fewRows, headLimit } from '../batch/choose.ts';
 import { backoffMs, Holds } from '../batch/holds.ts';
 import { InFlight } from '../batch/in-flight.ts';
@@ -5,7 +7,6 @@ import { pack, partitionCause, type Routed } from '../batch/pack.ts';
 import { type Failure, isBehindUnsent } from '../batch/settle.ts';
 import { nextBatchRows } from '../batch/size.ts';
 import { BlockedKeys } from '../blocked/keys.ts';
-import { pause, Wake } from '../clock.ts';
 import type { Term } from '../lease/types.ts';
 import type { PendingRow } from '../sources/store.ts';
 import type { BucketLoopOptions, BucketLoopStatus, BucketState } from './bucket-options.ts';

@@ -1,9 +1,9 @@
+import type { Clock } from '../../clock/clock.ts';
 import type { Logger } from '../../kafka/port.ts';
 import type { BackoffSettings } from '../batch/holds.ts';
 import type { SizeSettings } from '../batch/size.ts';
 import type { BlockedSettings } from '../blocked/decide.ts';
 import type { BlockedKey, BlockedStore } from '../blocked/store.ts';
-import type { Clock } from '../clock.ts';
 import type { Term } from '../lease/types.ts';
 import type { RelayMetrics } from '../metrics.ts';
 import type { OutboxStore, RowsOfBucket, StoredEvent, UnsentEvent } from '../sources/store.ts';

@@ -1,7 +1,7 @@
+import type { Clock } from '../../clock/clock.ts';
 import type { Logger } from '../../kafka/port.ts';
 import type { Routed } from '../batch/pack.ts';
 import type { Failure } from '../batch/settle.ts';
-import type { Clock } from '../clock.ts';
 import type { RelayMetrics } from '../metrics.ts';
 import type { BucketLoopStatus } from './bucket-options.ts';
 

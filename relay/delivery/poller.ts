@@ -1,5 +1,6 @@
+import type { Clock } from '../../clock/clock.ts';
+import { Wake } from '../../clock/wake.ts';
 import type { Logger } from '../../kafka/port.ts';
-import { type Clock, Wake } from '../clock.ts';
 
 export interface PollerOptions {
   source: string;

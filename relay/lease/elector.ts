@@ -1,5 +1,6 @@
+import type { Clock } from '../../clock/clock.ts';
+import { Wake } from '../../clock/wake.ts';
 import type { Logger } from '../../kafka/port.ts';
-import { type Clock, Wake } from '../clock.ts';
 import { decide, isSomebodyLeaving } from './decide.ts';
 import { pauseMs, trustedUntilMs } from './trust.ts';
 import type { Lease, LeaseStore, LeaseTable, Term } from './types.ts';
@@ -157,6 +158,7 @@ export class Elector {
   #follow(mine: readonly Lease[], trustedUntil: (remainingMs: number) => number): void {
     const { source, log, onGained, onLost } = this.#options;
     const leases = new Map(mine.map((lease) => [lease.bucket, lease]));
+    const lost: Term[] = [];
     for (const term of [...this.#held.values()]) {
       const lease = leases.get(term.bucket);
       if (lease?.epoch === term.epoch) {
@@ -166,9 +168,10 @@ export class Elector {
       term.trustedUntilMs = Number.NEGATIVE_INFINITY;
       this.#held.delete(term.bucket);
       if (this.#giving.has(term.bucket)) continue;
-      log.warn(`${source}.${term.bucket}: lost in term ${term.epoch}, ${this.#whoHas(term.bucket)}.`);
+      lost.push(term);
       onLost(term);
     }
+    if (lost.length > 0) log.warn(`${source}: lost: ${inWords(lost, (bucket) => this.#whoHas(bucket))}.`);
     const gained: Term[] = [];
     for (const lease of mine) {
       if (this.#held.has(lease.bucket) || this.#giving.has(lease.bucket) || this.#leaving) continue;
@@ -178,9 +181,8 @@ export class Elector {
       onGained(term);
     }
     if (gained.length === 0) return;
-    const why = ({ bucket }: Term) => this.#taken.get(bucket) ?? 'it was mine still';
-    const names = gained.map((term) => `${term.bucket} (term ${term.epoch}: ${why(term)})`).join(', ');
-    log.info(`${source}: mine from now on: ${names}.`);
+    const why = (bucket: number) => this.#taken.get(bucket) ?? 'mine still';
+    log.info(`${source}: mine from now on: ${inWords(gained, why)}.`);
   }
 
   #termOf(lease: Lease, trustedUntil: number): HeldTerm {
@@ -221,8 +223,7 @@ export class Elector {
 
   #whoHas(bucket: number): string {
     const lease = this.#table?.leases.find((one) => one.bucket === bucket);
-    if (!lease?.owner || lease.remainingMs <= 0) return 'it ran out';
-    return `${lease.owner} has it in term ${lease.epoch}`;
+    return !lease?.owner || lease.remainingMs <= 0 ? 'ran out' : `now ${lease.owner}'s`;
   }
 
   #pauseMs(): number {
@@ -248,4 +249,16 @@ export class Elector {
     this.#lastError = { message, code, atMs: clock.wallMs() };
     log[this.#failuresInARow === 1 ? 'warn' : 'debug'](`${source}: the leases: ${code} ${message}`);
   }
+}
+
+/** Buckets of one reason are told together: `0, 1 (terms 4, 7: the lease of a ran out); 2 (term 1: nobody had it)`. */
+function inWords(terms: readonly Term[], why: (bucket: number) => string): string {
+  return [...Map.groupBy(terms, ({ bucket }) => why(bucket))]
+    .map(([reason, alike]) => {
+      const epochs = new Set(alike.map(({ epoch }) => epoch)).size === 1 ? alike.slice(0, 1) : alike;
+      const term = epochs.length === 1 ? 'term' : 'terms';
+      const list = (numbers: readonly number[]) => numbers.join(', ');
+      return `${list(alike.map(({ bucket }) => bucket))} (${term} ${list(epochs.map(({ epoch }) => epoch))}: ${reason})`;
+    })
+    .join('; ');
 }

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { VirtualClock } from '../testing/virtual-clock.ts';
+import { VirtualClock } from '../../clock/testing/virtual-clock.ts';
 import { Elector } from './elector.ts';
 import type { Lease, LeaseStore, Term } from './types.ts';
 

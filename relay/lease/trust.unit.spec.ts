@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { VirtualClock } from '../testing/virtual-clock.ts';
+import { VirtualClock } from '../../clock/testing/virtual-clock.ts';
 import { Elector } from './elector.ts';
 import { pauseMs, trustedUntilMs } from './trust.ts';
 import type { LeaseStore, LeaseTable, Term } from './types.ts';

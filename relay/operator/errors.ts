@@ -1,3 +1,5 @@
+import { CodedError } from '../../errors/coded-error.ts';
+
 export type OperatorErrorCode =
   /** A parameter is missing, unknown or out of range; the message says which, and what is allowed. */
   | 'OUTBOX_PARAMS_INVALID'
@@ -28,15 +30,11 @@ export const operatorStatus = {
 } as const satisfies Record<OperatorErrorCode, number>;
 
 /** What an operator asked for can't be done. */
-export class OperatorError extends Error {
+export class OperatorError extends CodedError<OperatorErrorCode> {
   override readonly name = 'OperatorError';
-  readonly code: OperatorErrorCode;
-  /** A request that is under way ends by itself. */
-  readonly retryable: boolean;
 
   constructor(code: OperatorErrorCode, message: string, cause?: unknown) {
-    super(message, { cause });
-    this.code = code;
-    this.retryable = code === 'OUTBOX_REQUEST_PENDING';
+    // a request that is under way ends by itself
+    super(code, message, { retryable: code === 'OUTBOX_REQUEST_PENDING', cause });
   }
 }

@@ -1,6 +1,6 @@
 import moleculer, { type Context, type Service, type ServiceSchema } from 'moleculer';
+import { systemClock } from '../../clock/clock.ts';
 import type { Catalogue } from '../../events/catalogue.ts';
-import { systemClock } from '../clock.ts';
 import { SourceError } from '../sources/errors.ts';
 import { OperatorError, operatorStatus } from './errors.ts';
 import { createMysqlOperatorStore } from './mysql-operator-store.ts';

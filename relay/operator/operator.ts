@@ -1,9 +1,9 @@
+import { type Clock, pause } from '../../clock/clock.ts';
 import type { Catalogue } from '../../events/catalogue.ts';
 import { isSkipped } from '../../events/skipped.ts';
 import { OutboxError } from '../../outbox/errors.ts';
 import { defaultMaxEventBytes, payloadText } from '../../outbox/event.ts';
 import { bucketOf, keyHashOf } from '../../outbox/keys.ts';
-import { type Clock, pause } from '../clock.ts';
 import { OperatorError } from './errors.ts';
 import { dropParams, editParams, listParams, retryParams, showParams } from './params.ts';
 import type { KeyName, ListedEvent, NewRequest, OperatorStore, ShownEvent } from './store.ts';

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Type } from '@sinclair/typebox';
+import { VirtualClock } from '../../clock/testing/virtual-clock.ts';
 import { createCatalogue } from '../../events/catalogue.ts';
 import { defineEvent } from '../../events/definition.ts';
 import { bucketOf, keyHashOf } from '../../outbox/keys.ts';
-import { VirtualClock } from '../testing/virtual-clock.ts';
 import { createOperator, type Operator } from './operator.ts';
 import type { NewRequest, OperatorStore, ShownEvent } from './store.ts';
 

@@ -1,6 +1,7 @@
+import type { Clock } from '../../clock/clock.ts';
+import { Wake } from '../../clock/wake.ts';
 import type { Logger } from '../../kafka/port.ts';
 import { backoffMs } from '../batch/holds.ts';
-import { type Clock, Wake } from '../clock.ts';
 import type { RelayMetrics } from '../metrics.ts';
 import type { ErrorNote } from '../status.ts';
 import { cutoffDay, daysAhead, type Layout, oldestAgeDays, planRetention, type RetentionSettings } from './plan.ts';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { VirtualClock } from '../../clock/testing/virtual-clock.ts';
 import { SourceError } from '../sources/errors.ts';
-import { VirtualClock } from '../testing/virtual-clock.ts';
 import { Janitor } from './janitor.ts';
 import type { Layout, RetentionSettings } from './plan.ts';
 import type { Outcome, PartitionStore } from './store.ts';

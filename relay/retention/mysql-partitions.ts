@@ -1,5 +1,5 @@
 import mysql, { type Connection } from 'mysql2/promise';
-import { type Clock, pause, within } from '../clock.ts';
+import { type Clock, pause, within } from '../../clock/clock.ts';
 import { SourceError, toSourceError } from '../sources/errors.ts';
 import type { Layout, Partition } from './plan.ts';
 import * as sql from './statements.ts';

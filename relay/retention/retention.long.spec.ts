@@ -5,8 +5,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { systemClock } from '../../clock/clock.ts';
 import { eventually } from '../../testing/until.ts';
-import { systemClock } from '../clock.ts';
 import { openMysqlPartitions } from './mysql-partitions.ts';
 import type { Outcome } from './store.ts';
 import {

@@ -1,3 +1,5 @@
+import { CodedError } from '../../errors/coded-error.ts';
+
 export type SourceErrorCode =
   /** The server can't be reached, went away in mid-statement, or shuts down. What the statement did is not known. */
   | 'SOURCE_UNAVAILABLE'
@@ -15,16 +17,11 @@ export type SourceErrorCode =
   | 'SOURCE_UNEXPECTED';
 
 /** A statement on a source's database failed. `cause` is the driver's own error. */
-export class SourceError extends Error {
+export class SourceError extends CodedError<SourceErrorCode> {
   override readonly name = 'SourceError';
-  readonly code: SourceErrorCode;
-  /** Whether the same statement can succeed later without any change in the program. */
-  readonly retryable: boolean;
 
   constructor(code: SourceErrorCode, message: string, cause?: unknown) {
-    super(message, { cause });
-    this.code = code;
-    this.retryable = code !== 'SOURCE_CLOSED';
+    super(code, message, { retryable: code !== 'SOURCE_CLOSED', cause });
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock/clock.ts';
 import { type SkippedPayload, SkippedV1 } from '../../events/skipped.ts';
 import {
   type BlockedKey,
@@ -7,7 +8,6 @@ import {
   type RowState,
   rowStates,
 } from '../blocked/store.ts';
-import type { Clock } from '../clock.ts';
 import { SourceError } from '../sources/errors.ts';
 import type { PendingRow } from '../sources/store.ts';
 import type { FakeDatabase } from './fake-database.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../clock/clock.ts';
 import type { Lease } from '../lease/types.ts';
 import { SourceError } from '../sources/errors.ts';
 import type { PendingRow, SourceStore, StoredEvent } from '../sources/store.ts';

@@ -1,7 +1,7 @@
+import type { Clock } from '../../clock/clock.ts';
 import { headerNames } from '../../events/envelope.ts';
 import { KafkaError } from '../../kafka/errors.ts';
 import type { OutgoingMessage, Publisher, PublishReport, TransactionalKafkaPort } from '../../kafka/port.ts';
-import type { Clock } from '../clock.ts';
 import type { RelayOptions } from '../options.ts';
 import { FakeTransactions } from './fake-transactions.ts';
 

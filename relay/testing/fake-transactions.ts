@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock/clock.ts';
 import { KafkaError } from '../../kafka/errors.ts';
 import type {
   IncomingMessage,
@@ -6,7 +7,6 @@ import type {
   TopicPartition,
   TransactionalPublisher,
 } from '../../kafka/port.ts';
-import type { Clock } from '../clock.ts';
 import { type FakeKafka, tooLarge, unavailable } from './fake-kafka.ts';
 
 /** What a test does to the end of a transaction. */

@@ -1,9 +1,9 @@
+import { VirtualClock } from '../../clock/testing/virtual-clock.ts';
 import { headerNames } from '../../events/envelope.ts';
 import { SkippedV1 } from '../../events/skipped.ts';
 import { createRelay, type Relay, type RelayOptions } from '../relay.ts';
 import { FakeDatabase } from './fake-database.ts';
 import { FakeKafka } from './fake-kafka.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 export const leaseMs = 3_000;
 /** Keys that are spread over all buckets. */

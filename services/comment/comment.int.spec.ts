@@ -10,7 +10,7 @@ let board: PreparedBoard;
 let request: ReturnType<typeof boardClient>['request'];
 
 beforeAll(async () => {
-  board = await prepareBoard(['article', 'comment'], { HOTBOARD_REQUEST_TIMEOUT_MS: '20000' });
+  board = await prepareBoard(['article', 'comment']);
   const node = await board.node([articleService, commentService, gatewayService(board.config)]);
   ({ request } = boardClient(node, board.config));
 });

@@ -10,6 +10,7 @@ import { topicPartitions } from '../../migrations/topics.ts';
 import type { Wanted } from '../../ranking/best-of.ts';
 import { isDay, keptDays } from '../../ranking/days.ts';
 import { daysToKeep, type ListOf, type WindowName, windowNames } from '../../ranking/windows.ts';
+import { openRedis, readyWithin } from '../../redis/client.ts';
 import type { ReadinessCheck } from '../../telemetry/readiness.ts';
 import { actionParams, Id64, type ParamsOf } from '../../validation/fields.ts';
 import { validationError } from '../../validation/validator.ts';
@@ -18,7 +19,6 @@ import { combineLag, lagFromMysql, lagFromRedis } from '../hot-article/consumer-
 import { type ListQuery, readBuckets, readList } from '../hot-article/hot-lists.ts';
 import { HotStore } from '../hot-article/hot-store.ts';
 import { type HotMetrics, moleculerMetrics } from '../hot-article/metrics.ts';
-import { openRedis, readyWithin } from '../hot-article/redis.ts';
 import { scoringOf } from '../hot-article/scoring-of.ts';
 import { type Database, openDatabase } from '../hot-article/sql.ts';
 import { storeKeys } from '../hot-article/store-keys.ts';

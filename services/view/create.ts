@@ -7,9 +7,9 @@ import { callerOf } from '../../identity/caller.ts';
 import { viewMigrations } from '../../migrations/view/index.ts';
 import { DatabaseMixin } from '../../mixins/database.ts';
 import { OutboxMixin, type OutboxService } from '../../mixins/outbox.ts';
+import { openRedis, readyWithin } from '../../redis/client.ts';
 import { actionParams, Id64, type ParamsOf } from '../../validation/fields.ts';
 import { ViewFlusher } from './flusher.ts';
-import { connectRedis, firstConnection } from './redis.ts';
 import { redisViewStore, type ViewStore } from './view-store.ts';
 import { Views } from './views.ts';
 
@@ -29,6 +29,12 @@ export interface ViewService extends OutboxService {
 const articleParams = actionParams({ articleId: Id64 });
 type ArticleParams = ParamsOf<typeof articleParams>;
 
+/**
+ * Nobody waits longer for Redis: a view that can't be counted now is answered 503. Long enough for a process that a busy machine
+ * holds up, which has the answer and has not read it.
+ */
+const redisCommandMs = 2000;
+const redisStartMs = 1000;
 const purgeEveryMs = 3_600_000;
 
 /**
@@ -75,7 +81,13 @@ export function createViewService({ claimTimeoutMs = 15_000 }: ViewServiceOption
 
     created() {
       const config = loadConfig(process.env);
-      this.redis = connectRedis(required(config, 'redisUrl'), this.logger);
+      this.redis = openRedis(required(config, 'redisUrl'), {
+        commandMs: redisCommandMs,
+        onState: (state, error) => {
+          if (state === 'ready') this.logger.info('Redis is there.');
+          else this.logger.warn(`Redis is away: views are refused until it is back (${error?.message ?? 'closed'}).`);
+        },
+      });
       this.store = redisViewStore(this.redis, { namespace: config.namespace, windowMs: config.viewWindowMs });
       this.views = new Views(this.sequelize, (work) => this.transaction(work));
       this.flusher = new ViewFlusher({
@@ -89,7 +101,7 @@ export function createViewService({ claimTimeoutMs = 15_000 }: ViewServiceOption
     },
 
     async started() {
-      await firstConnection(this.redis);
+      await readyWithin(this.redis, redisStartMs);
       this.flusher.start();
       const purge = () =>
         this.views.purge().catch((error) => this.logger.warn('Old flushes could not be purged.', error));

@@ -21,7 +21,6 @@ beforeAll(async () => {
   board = await prepareBoard(['article', 'view'], {
     HOTBOARD_VIEW_FLUSH_MS: String(flushMs),
     HOTBOARD_VIEW_FLUSH_COUNT: '20',
-    HOTBOARD_REQUEST_TIMEOUT_MS: '20000',
   });
   const schemas = [articleService, createViewService({ claimTimeoutMs }), gatewayService(board.config)];
   nodes = [await board.node(schemas), await board.node(schemas)];

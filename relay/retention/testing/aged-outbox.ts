@@ -1,6 +1,6 @@
 import { QueryTypes, Transaction } from 'sequelize';
+import { systemClock } from '../../../clock/clock.ts';
 import { commentCreated, openProducer } from '../../../outbox/testing/fixture.ts';
-import { systemClock } from '../../clock.ts';
 import { noMetrics } from '../../metrics.ts';
 import { Janitor, type JanitorOptions } from '../janitor.ts';
 import { openMysqlPartitions } from '../mysql-partitions.ts';

@@ -9,10 +9,10 @@ import { migrateDatabase } from '../../../migrations/run.ts';
 import { addDays, type Day, daysIn } from '../../../ranking/days.ts';
 import { type Formula, linear } from '../../../ranking/formula.ts';
 import type { WindowName } from '../../../ranking/windows.ts';
+import { openRedis, readyWithin } from '../../../redis/client.ts';
 import { testServers, uniqueName } from '../../../testing/servers.ts';
 import { type ReadBuckets, readBuckets, readList, type ScoredItem } from '../hot-lists.ts';
 import { Projector } from '../projector.ts';
-import { openRedis, readyWithin } from '../redis.ts';
 import { type Database, openDatabase } from '../sql.ts';
 import { storeKeys } from '../store-keys.ts';
 

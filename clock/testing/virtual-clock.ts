@@ -11,7 +11,7 @@ export class VirtualClock implements Clock {
   #nowMs = 0;
   #order = 0;
   readonly #timers = new Set<Timer>();
-  readonly #startWallMs = Date.UTC(2026, 0, 1);
+  readonly #startWallMs = 1_700_000_000_000;
 
   monotonicMs(): number {
     return this.#nowMs;
@@ -31,35 +31,47 @@ export class VirtualClock implements Clock {
     return this.#timers.size;
   }
 
+  /** All promise callbacks have run, and what follows from them without time passing. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
   /** Moves time on; everything that becomes due runs, with all that follows from it. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     for (;;) {
-      await settled();
+      await this.settled();
       const next = this.#next();
       if (!next || next.atMs > untilMs) break;
-      this.#timers.delete(next);
-      this.#nowMs = next.atMs;
-      next.callback();
+      this.#fire(next);
     }
     this.#nowMs = untilMs;
-    await settled();
+    await this.settled();
   }
 
   /** Moves time on until the condition holds. Throws where it does not within `limitMs`. Answers how long it took, in ms. */
   async until(condition: () => boolean, limitMs: number): Promise<number> {
     const startMs = this.#nowMs;
     for (;;) {
-      await settled();
+      await this.settled();
       if (condition()) return this.#nowMs - startMs;
       const next = this.#next();
       if (!next || next.atMs > startMs + limitMs) {
         throw new Error(`did not come true within ${limitMs} ms: ${condition.toString()}`);
       }
-      this.#timers.delete(next);
-      this.#nowMs = next.atMs;
-      next.callback();
+      this.#fire(next);
     }
+  }
+
+  /** Moves time on until the work is done. */
+  async finish<Result>(work: Promise<Result>): Promise<Result> {
+    let done = false;
+    const mark = () => {
+      done = true;
+    };
+    work.then(mark, mark);
+    await this.until(() => done, Number.POSITIVE_INFINITY);
+    return work;
   }
 
   #next(): Timer | null {
@@ -69,9 +81,10 @@ export class VirtualClock implements Clock {
     }
     return next;
   }
-}
 
-/** All promise callbacks have run. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  #fire(timer: Timer): void {
+    this.#timers.delete(timer);
+    this.#nowMs = timer.atMs;
+    timer.callback();
+  }
 }

@@ -1,17 +1,4 @@
-import type { Clock } from '../clock/clock.ts';
-
-export { type Clock, pause, systemClock } from '../clock/clock.ts';
-
-/** True where the promise was settled well in time; its rejection passes through. Leaves no timer behind. */
-export async function within(clock: Clock, ms: number, promise: Promise<unknown>): Promise<boolean> {
-  const late = Promise.withResolvers<boolean>();
-  const cancel = clock.after(ms, () => late.resolve(false));
-  try {
-    return await Promise.race([promise.then(() => true), late.promise]);
-  } finally {
-    cancel();
-  }
-}
+import type { Clock } from './clock.ts';
 
 /**
  * An interruptible wait for one waiting loop. A signal that comes while nobody waits is remembered, several are one: the

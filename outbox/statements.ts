@@ -24,6 +24,8 @@ export const insertOutbox = (rows: number) => `
 INSERT INTO outbox (id, day, event_id, aggregate_type, aggregate_id, version, event_type, schema_version, payload,
   headers, created_at) VALUES ${Array(rows).fill(outboxRow).join(', ')}`;
 
+export const insertOutboxRow = insertOutbox(1);
+
 export const readMeta = 'SELECT incarnation, buckets FROM outbox_meta WHERE id = 1';
 
 /** Dead rows (state 2) wait for an operator and are no lag. The id grows with time. */

@@ -114,7 +114,7 @@ async function insertRows(transaction: Transaction, rows: readonly Row[]): Promi
     );
     await statements.runStatement(
       transaction,
-      statements.insertOutbox(chunk.length),
+      single ? statements.insertOutboxRow : statements.insertOutbox(chunk.length),
       chunk.flatMap((row, index) => outboxValues(row, BigInt(insertId) + BigInt(index))),
       single,
     );

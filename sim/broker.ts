@@ -12,7 +12,7 @@ const deliveryTimeoutMs = 1_500;
 
 /** A place in a partition. What belongs to a transaction is seen when that is committed; a marker never is. */
 export interface Entry {
-  message: IncomingMessage | null;
+  message: StoredMessage | null;
   state: 'seen' | 'open' | 'unseen';
 }
 
@@ -109,17 +109,7 @@ export class Broker {
   /** Takes a place for a message; null: for a marker. */
   place(message: OutgoingMessage, state: Entry['state']): Entry {
     const log = this.partitions[message.partition]!;
-    const headers: Record<string, Buffer> = {};
-    for (const name in message.headers) {
-      const text = message.headers[name]!;
-      headers[name] = typeof text === 'string' ? Buffer.from(text) : text;
-    }
-    const { key, value, partition } = message;
-    const offset = BigInt(log.length);
-    const entry: Entry = {
-      message: { topic, partition, offset, timestampMs: this.#world.nowMs, key, value, headers },
-      state,
-    };
+    const entry: Entry = { message: new StoredMessage(message, BigInt(log.length), this.#world.nowMs), state };
     log.push(entry);
     return entry;
   }
@@ -131,12 +121,12 @@ export class Broker {
 
   /** Says that a message is there to be seen from now on. */
   seen({ message }: Entry, how: { foreign?: boolean; bucket?: number; epoch?: number }): void {
-    const { partition, offset, headers, key } = message!;
+    const { partition, offset, key } = message!;
     this.#history.add({
       ...{ process: 'broker', kind: 'broker', op: 'stored', partition, offset: Number(offset) },
-      event: headers[headerNames.id]!.toString(),
+      event: message!.headerText(headerNames.id)!,
       aggregate: key!.toString(),
-      version: Number(headers[headerNames.version]!.toString()),
+      version: Number(message!.headerText(headerNames.version)),
       ...how,
     });
     this.#wake(partition);
@@ -187,4 +177,45 @@ export class Broker {
   #isRefused({ key }: OutgoingMessage): boolean {
     return this.#faults.hit('message refused', ({ choice }) => Number(key) % 3 === choice % 3) !== null;
   }
+}
+
+/** As the adapter for platformatic gives it: headers are texts, and bytes where somebody asks for those. */
+class StoredMessage implements IncomingMessage {
+  readonly topic = topic;
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly timestampMs: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly #headers: NonNullable<OutgoingMessage['headers']>;
+
+  constructor({ partition, key, value, headers = {} }: OutgoingMessage, offset: bigint, timestampMs: number) {
+    this.partition = partition;
+    this.offset = offset;
+    this.timestampMs = timestampMs;
+    this.key = key;
+    this.value = value;
+    this.#headers = headers;
+  }
+
+  get headers(): Record<string, Buffer> {
+    const entries = Object.entries(this.#headers);
+    return Object.fromEntries(entries.map(([name, text]) => [name, Buffer.from(text as Buffer)]));
+  }
+
+  headerText(name: string): string | undefined {
+    const header = this.#headers[name];
+    return typeof header === 'object' ? textOf(header) : header;
+  }
+}
+
+/** Most headers are the same bytes in every message of a relay. */
+const texts = new WeakMap<Buffer, string>();
+
+function textOf(bytes: Buffer): string {
+  const known = texts.get(bytes);
+  if (known !== undefined) return known;
+  const text = bytes.toString();
+  texts.set(bytes, text);
+  return text;
 }

@@ -28,6 +28,7 @@ export interface EdgeOptions {
 export class Edge {
   readonly #options: EdgeOptions;
   readonly #outbox: Outbox;
+  readonly #way: Way;
   readonly #open = new Set<Session>();
   /** Clients whose requests have no answer yet. */
   readonly #waiting = new Set<(answer: Answer) => void>();
@@ -35,6 +36,10 @@ export class Edge {
   constructor(options: EdgeOptions) {
     this.#options = options;
     const { process, world, buckets, nudge, catalogue, database } = options;
+    this.#way = {
+      ...{ process, server: 'producer', refused: lost, answerLost: lost, timedOut: lost },
+      ...{ timeoutMs: 1_500, conflict: () => databaseError(1213, 'Deadlock found') },
+    };
     this.#outbox = new Outbox({
       ...{ source: 'like', catalogue, nudge, buckets: async () => buckets },
       sequelize: this.#sequelize(),
@@ -106,7 +111,8 @@ export class Edge {
       transaction: async () => {
         const session = this.#options.database.session();
         this.#open.add(session);
-        return new FakeTransaction(this.#options, session, (transaction, query) => watch({ transaction }, query));
+        const told = (transaction: Transaction, query: object) => watch({ transaction }, query);
+        return new FakeTransaction(this.#options, this.#way, session, told);
       },
     } as unknown as Sequelize;
   }
@@ -130,14 +136,16 @@ class FakeTransaction {
   readonly #watch: (transaction: Transaction, query: object) => void;
   readonly #way: Way;
 
-  constructor(options: EdgeOptions, session: Session, watch: (transaction: Transaction, query: object) => void) {
+  constructor(
+    options: EdgeOptions,
+    way: Way,
+    session: Session,
+    watch: (transaction: Transaction, query: object) => void,
+  ) {
     this.#options = options;
+    this.#way = way;
     this.session = session;
     this.#watch = watch;
-    this.#way = {
-      ...{ process: options.process, server: 'producer', refused: lost, answerLost: lost, timedOut: lost },
-      ...{ timeoutMs: 1_500, conflict: () => databaseError(1213, 'Deadlock found') },
-    };
   }
 
   async commit(): Promise<void> {

@@ -16,6 +16,13 @@ export interface Verdict {
 
 interface Active extends Fault {
   hits: number;
+  harm: Harm | null;
+}
+
+/** What a fault does to calls of a server. */
+interface Harm {
+  server: Server;
+  what: keyof typeof chances;
 }
 
 /** How often a decision or step met each fault: the first number is without any, then in the order of `faultKinds`. */
@@ -42,7 +49,7 @@ export class Faults {
   }
 
   start(fault: Fault): void {
-    const active = { ...fault, hits: 0 };
+    const active = { ...fault, hits: 0, harm: harmOf(fault.kind) };
     this.#active.add(active);
     this.#history.add({ process: '', kind: 'fault', op: 'start', fault: fault.kind, number: fault.number });
     this.#world.after(fault.forMs, () => {
@@ -80,9 +87,10 @@ export class Faults {
     const { random } = this.#world;
     let verdict: Verdict | null = null;
     for (const fault of this.#active) {
-      const what = harmOf(fault.kind, server);
+      if (fault.harm?.server !== server) continue;
+      const { what } = fault.harm;
       // Few outcomes may be unknown to clients.
-      if (what === null || !random.chance(chances[what] * (server === 'producer' ? 0.1 : 1))) continue;
+      if (!random.chance(chances[what] * (server === 'producer' ? 0.1 : 1))) continue;
       verdict ??= { refused: false, conflict: false, answerLost: false, requestMs: 0, answerMs: 0 };
       if (what === 'refuses') verdict.refused = true;
       else if (what === 'answer lost') verdict.answerLost = true;
@@ -110,7 +118,10 @@ export class Faults {
   decided(decision: string, times = 1): void {
     let any = false;
     for (const [kind, untilMs] of this.#recent) {
-      if (untilMs < this.#world.nowMs) continue;
+      if (untilMs < this.#world.nowMs) {
+        this.#recent.delete(kind);
+        continue;
+      }
       any = true;
       this.#count(decision, kind, times);
     }
@@ -141,11 +152,12 @@ export class Faults {
 
 const chances = { refuses: 0.7, 'answer lost': 0.35, conflict: 0.15, slow: 1 } as const;
 
-/** What a fault does to calls of this server; null where it is none of those. */
-function harmOf(kind: FaultKind, server: Server): keyof typeof chances | null {
-  if (!kind.startsWith(server)) return null;
-  const what = kind.slice(server.length + 1);
-  return what in chances ? (what as keyof typeof chances) : null;
+const servers: readonly Server[] = ['producer', 'source', 'broker', 'inbox'];
+
+function harmOf(kind: FaultKind): Harm | null {
+  const server = servers.find((name) => kind.startsWith(`${name} `));
+  const what = kind.slice(kind.indexOf(' ') + 1);
+  return server && what in chances ? { server, what: what as keyof typeof chances } : null;
 }
 
 function kindOf(process: Process): string {

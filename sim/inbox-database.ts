@@ -26,6 +26,7 @@ class Draft {
   readonly dead = new Map<string, Poison>();
   readonly effects: InboxEvent[] = [];
   readonly projection = new Map<string, ProjectionRow>();
+  readonly locks: string[] = [];
   over = false;
 }
 
@@ -65,7 +66,6 @@ export class InboxDatabase {
   storeFor(process: Process): InboxStore {
     const open = new Set<Draft>();
     const rollBack = (draft: Draft) => {
-      draft.over = true;
       open.delete(draft);
       this.#locks.free(draft);
     };

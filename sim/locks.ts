@@ -5,12 +5,17 @@ interface Waiting<Owner> {
   granted(): void;
 }
 
+/** A transaction. */
+export interface LockOwner {
+  /** It has ended: nothing is granted to it any more. */
+  over: boolean;
+  /** Names of the locks that it has. */
+  readonly locks: string[];
+}
+
 /** Exclusive row locks, kept until `free`; who waits too long gets an error. */
-export class Locks<Owner extends object> {
+export class Locks<Owner extends LockOwner> {
   readonly #held = new Map<string, { owner: Owner; queue: Waiting<Owner>[] }>();
-  readonly #ofOwner = new Map<Owner, string[]>();
-  /** Whose transaction has ended: nothing is granted to it any more. */
-  readonly #ended = new WeakSet<Owner>();
   readonly #world: World;
   readonly #waitMs: number;
   readonly #timedOut: () => Error;
@@ -22,7 +27,7 @@ export class Locks<Owner extends object> {
   }
 
   take(owner: Owner, name: string): Promise<void> | undefined {
-    if (this.#ended.has(owner)) throw new Error('The transaction has ended.');
+    if (owner.over) throw new Error('The transaction has ended.');
     const lock = this.#held.get(name);
     if (!lock) {
       this.#grant(owner, name, []);
@@ -48,23 +53,21 @@ export class Locks<Owner extends object> {
   }
 
   free(owner: Owner): void {
-    this.#ended.add(owner);
-    for (const name of this.#ofOwner.get(owner) ?? []) {
+    owner.over = true;
+    for (const name of owner.locks) {
       const { queue } = this.#held.get(name)!;
       this.#held.delete(name);
       let next = queue.shift();
-      while (next && this.#ended.has(next.owner)) next = queue.shift();
+      while (next?.owner.over) next = queue.shift();
       if (!next) continue;
       this.#grant(next.owner, name, queue);
       next.granted();
     }
-    this.#ofOwner.delete(owner);
+    owner.locks.length = 0;
   }
 
   #grant(owner: Owner, name: string, queue: Waiting<Owner>[]): void {
     this.#held.set(name, { owner, queue });
-    const names = this.#ofOwner.get(owner);
-    if (names) names.push(name);
-    else this.#ofOwner.set(owner, [name]);
+    owner.locks.push(name);
   }
 }

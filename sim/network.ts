@@ -36,19 +36,15 @@ export class Network {
   ): Promise<Result> {
     const { process } = way;
     return new Promise((resolve, reject) => {
-      // A stopped process sends when it goes on, a dead one never.
-      const send = () => {
-        if (this.#faults.any) {
-          this.#faults.reached(process, step, 'asked');
-          if (!process.running) {
-            process.deliver(() => this.#send(way, step, work, onBroken, lateMs, resolve, reject));
-            return;
-          }
-        }
+      if (process.running && !this.#faults.any) {
         this.#send(way, step, work, onBroken, lateMs, resolve, reject);
-      };
-      if (process.running) send();
-      else process.deliver(send);
+        return;
+      }
+      // A stopped process sends when it goes on, a dead one never; it may become one here.
+      process.deliver(() => {
+        this.#faults.reached(process, step, 'asked');
+        process.deliver(() => this.#send(way, step, work, onBroken, lateMs, resolve, reject));
+      });
     });
   }
 

@@ -1,4 +1,3 @@
-import { eventIdText } from '../outbox/event-id.ts';
 import type { StoredEvent } from '../relay/sources/store.ts';
 import type { FakeDatabase } from '../relay/testing/fake-database.ts';
 import type { LedgerRow } from './history.ts';
@@ -14,6 +13,8 @@ class Draft {
   readonly likes: { article: string; call: number }[] = [];
   readonly pending: { id: number; bucket: number; keyHash: string }[] = [];
   readonly events: StoredEvent[] = [];
+  readonly locks: string[] = [];
+  over = false;
 }
 
 const lockWaitMs = 900;
@@ -131,10 +132,9 @@ export class ProducerDatabase {
   #event(values: unknown[]): StoredEvent {
     const [id, , , aggregateType, aggregateId, version, eventType, schemaVersion, payload] = values as string[];
     // The given event id is random: the same run must have the same.
-    const bytes = Buffer.alloc(16);
-    bytes.writeUIntBE(Number(id), 10, 6);
+    const eventId = `00000000-0000-0000-0000-${Number(id).toString(16).padStart(12, '0')}`;
     return {
-      ...{ id: id!, eventId: eventIdText(bytes), aggregateType: aggregateType!, aggregateId: aggregateId! },
+      ...{ id: id!, eventId, aggregateType: aggregateType!, aggregateId: aggregateId! },
       ...{ version: version!, eventType: eventType!, schemaVersion: Number(schemaVersion) },
       ...{
         payload: Buffer.from(payload!),

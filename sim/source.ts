@@ -53,10 +53,11 @@ export class Source {
     };
     const methods = Object.keys(tables).map((step) => {
       if (step === 'close') return [step, async () => {}] as const;
+      const work = tables[step]!;
       const call = (...args: unknown[]) =>
         this.#network.call(way, step, () => {
           if (step === 'delete') for (const part of args[0] as RowsOfBucket[]) this.#marked(process, part);
-          const answer = tables[step]!(...args);
+          const answer = work(...args);
           if (step === 'acquire') this.#elected();
           return answer;
         });

@@ -27,9 +27,14 @@ export class World {
     };
   }
 
-  /** Runs until the condition holds (asked at each moment) or the time is over. True where it held. */
+  /**
+   * Runs until the condition holds (asked at each moment) or the time is over. True where it held. A moment has come to its end when
+   * all promise callbacks have run: Node runs what was asked for by `nextTick` within a promise callback once their queue is
+   * empty. Much quicker than a turn of the event loop.
+   */
   run(untilMs: number, done: () => boolean): Promise<boolean> {
     return new Promise((resolve, reject) => {
+      const settled = () => process.nextTick(turn);
       const turn = () => {
         try {
           if (done()) return resolve(true);
@@ -38,12 +43,12 @@ export class World {
           this.nowMs = next.atMs;
           // Everything of one moment runs before the promises that follow from it.
           while (this.#heap[0] && this.#heap[0].atMs === this.nowMs) this.#pop().callback?.();
-          whenSettled(turn);
+          void resolved.then(settled);
         } catch (error) {
           reject(error);
         }
       };
-      whenSettled(turn);
+      void resolved.then(settled);
     });
   }
 
@@ -83,14 +88,6 @@ function isBefore(a: Timer, b: Timer): boolean {
 }
 
 const resolved = Promise.resolve();
-
-/**
- * Calls back when all promise callbacks have run: Node runs what was asked for by `nextTick` within a promise callback once
- * their queue is empty. Much quicker than a turn of the event loop.
- */
-function whenSettled(callback: () => void): void {
-  void resolved.then(() => process.nextTick(callback));
-}
 
 /**
  * A process of the run. Its code runs only when something is delivered to it, so that it can be stopped (everything waits),

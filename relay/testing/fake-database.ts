@@ -161,7 +161,7 @@ export class FakeDatabase {
             .map(({ bucket }) => bucket)
             .filter(
               (bucket) =>
-                this.#rows(bucket).length > 0 ||
+                this.#hasRows(bucket) ||
                 [...this.blocked.keys.values()].some((key) => key.bucket === bucket && key.request !== null),
             ),
         ),
@@ -191,10 +191,14 @@ export class FakeDatabase {
   }
 
   #rows(bucket: number): PendingRow[] {
-    return [...this.pending]
-      .filter(([, entry]) => entry.bucket === bucket && entry.state === 0)
-      .sort(([a], [b]) => a - b)
-      .map(([, entry]) => entry.row);
+    const rows: PendingRow[] = [];
+    for (const entry of this.pending.values()) if (entry.bucket === bucket && entry.state === 0) rows.push(entry.row);
+    return rows.sort((a, b) => Number(a.id) - Number(b.id));
+  }
+
+  #hasRows(bucket: number): boolean {
+    for (const entry of this.pending.values()) if (entry.bucket === bucket && entry.state === 0) return true;
+    return false;
   }
 
   #left(expiresMs: number): number {

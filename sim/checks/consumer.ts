@@ -56,12 +56,13 @@ export function effects({ effects, ledger, skipped }: FinalState, mode: 'state' 
       found.push({ invariant: 'no phantom', detail: `${event} took effect and was never committed`, aggregate });
     }
     const here = consumer === '' ? '' : ` in ${consumer}`;
-    if (seen.has(`${consumer} ${event}`)) {
+    const effect = consumer === '' ? event : `${consumer} ${event}`;
+    if (seen.has(effect)) {
       const detail = `version ${version} of ${aggregate} (${event}) took effect twice${here}`;
       found.push({ invariant: 'once', detail, aggregate });
       continue;
     }
-    seen.add(`${consumer} ${event}`);
+    seen.add(effect);
     const line = `${consumer} ${aggregate}`;
     let before = last.get(line) ?? 0;
     while (before < version - 1 && passedBy.has(`${aggregate} ${before + 1}`)) before++;

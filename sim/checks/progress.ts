@@ -60,11 +60,13 @@ export function windows(history: readonly Happening[], final: FinalState, limitM
   const unsent = new Set<string>();
   const inTopic = new Set<string>();
   const sending = new Stall(limitMs);
-  const reading = new Map<number, { stall: Stall; end: number; kept: number }>();
+  const reading: { partition: number; stall: Stall; end: number; kept: number }[] = [];
   const partitionOf = (partition: number) => {
-    const known = reading.get(partition) ?? { stall: new Stall(limitMs), end: 0, kept: 0 };
-    reading.set(partition, known);
-    return known;
+    const known = reading.find((one) => one.partition === partition);
+    if (known) return known;
+    const found = { partition, stall: new Stall(limitMs), end: 0, kept: 0 };
+    reading.push(found);
+    return found;
   };
   for (const each of history) {
     const { atMs } = each;
@@ -75,7 +77,7 @@ export function windows(history: readonly Happening[], final: FinalState, limitM
         found.push({ invariant: 'progress', detail });
         sending.told();
       }
-      for (const [partition, { stall, end, kept }] of reading) {
+      for (const { partition, stall, end, kept } of reading) {
         const lateMs = stall.lateMs(atMs);
         if (lateMs === 0) continue;
         const detail = `partition ${partition} is read to ${kept} of ${end}, and not further for ${lateMs} ms up to ${atMs}`;
@@ -103,7 +105,7 @@ export function windows(history: readonly Happening[], final: FinalState, limitM
       else ill.add(each.part);
       // Time counts anew: what was broken has to find its way back first.
       sending.restart(atMs);
-      for (const { stall } of reading.values()) stall.restart(atMs);
+      for (const { stall } of reading) stall.restart(atMs);
     }
   }
   return found;

@@ -57,7 +57,7 @@ async function slowStop(context: ContractContext) {
 }
 
 /** So long that what a busy machine takes is told apart from waiting for its end. */
-export const outageSessionMs = 20_000;
+export const outageSessionMs = 12_000;
 
 async function outage(context: ContractContext) {
   const { topic, groupId } = await topicWithOneMessage(context, 2);

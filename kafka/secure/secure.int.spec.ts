@@ -74,7 +74,7 @@ describe.each([
       (error) => error,
     );
     await admin.close();
-    const publisher = port.publisher({ deliveryTimeoutMs: 20_000 });
+    const publisher = port.publisher({ deliveryTimeoutMs: 5_000 });
     const { failed } = await publisher.publish([{ topic: 'any', partition: 0, key: null, value: null }]);
     await publisher.close();
     return [asked, failed[0]?.error];

@@ -1,26 +1,27 @@
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { createPlatformaticPort } from '../kafka/platformatic/platformatic-port.ts';
 import type { Admin } from '../kafka/port.ts';
 import { positionTopics } from '../migrations/topics.ts';
 import type { DeliveryMode } from '../relay/options.ts';
 import type { Bench, BenchResult } from './bench.ts';
-import { bareInserts, bareKafkajs, barePublishers, readyBatches } from './relay/limits.ts';
+import { commitToAck } from './relay/latency.ts';
+import { bareKafkajs, barePublishers, readyBatches } from './relay/limits.ts';
 import { BenchOutbox, buckets } from './relay/outbox.ts';
-import { readProfiles, type Spent, spentIn } from './relay/profile.ts';
-import { nowMs, startRelayProcess } from './relay/relay-child.ts';
-import { type Drain, figuresOf, type Latency, notes, spentTables, table, writesPerSecond } from './relay/report.ts';
+import { spentBy } from './relay/profile.ts';
+import { startRelayProcess } from './relay/relay-child.ts';
+import { type Drain, figuresOf, type Latency, limitsOf, moreTables, notes, table } from './relay/report.ts';
+import { nowMs } from './relay/watch.ts';
 import { onOwnServers, optionsOf } from './servers.ts';
 
 const partitions = 12;
-const warmUpMs = 4_000;
-const measuredMs = 10_000;
 
 interface Context {
   mysqlUrl: string;
   brokers: string[];
   admin: Admin;
   profileFolder: string | undefined;
+  /** Of this process and the servers, by name. */
+  pids: Record<string, number>;
 }
 
 /**
@@ -33,11 +34,16 @@ const bench: Bench = {
   title: 'The relay: 600-byte events, 12 headers, 12 partitions, 8 buckets, 5,000 keys, acks=all, one process',
   async run(options) {
     const given = optionsOf(options);
-    return onOwnServers('relay', async ({ environment }) => {
+    return onOwnServers('relay', async ({ environment, servers }) => {
       const brokers = environment.HOTBOARD_KAFKA_BROKERS.split(',');
       const admin = createPlatformaticPort({ brokers, clientId: 'bench' }).admin();
       try {
-        const context = { mysqlUrl: environment.HOTBOARD_MYSQL_URL, brokers, admin, profileFolder: given.profile };
+        const pids = Object.fromEntries([
+          ['writer (the bench)', process.pid],
+          ...servers.flatMap(({ name, pid }) => (pid === null ? [] : [[name, pid]])),
+        ]);
+        const mysqlUrl = environment.HOTBOARD_MYSQL_URL;
+        const context = { mysqlUrl, brokers, admin, profileFolder: given.profile, pids };
         return await measure(context, {
           rows: Number(given.rows ?? 100_000),
           rounds: Number(given.rounds ?? 1),
@@ -66,12 +72,11 @@ interface Extent {
 interface Limits {
   kafkajs: number;
   publishers: number;
-  inserts: number;
   filled: number;
 }
 
 async function measure(context: Context, { rows, rounds, large, only, modes }: Extent): Promise<BenchResult> {
-  const limits: Limits = { kafkajs: 0, publishers: 0, inserts: 0, filled: 0 };
+  const limits: Limits = { kafkajs: 0, publishers: 0, filled: 0 };
   const drains: Drain[] = [];
   if (only !== 'latency') {
     // The modes take turns, so that both meet the same moods of the machine.
@@ -85,7 +90,10 @@ async function measure(context: Context, { rows, rounds, large, only, modes }: E
     limits.kafkajs = await bareKafkajs(context.brokers, batches);
   }
   const latencies: Latency[] = [];
-  if (only !== 'drain') for (const mode of modes) latencies.push(await commitToAck(context, mode, limits));
+  if (only !== 'drain') {
+    const ofLatency = { ...context, partitions, createTopics: (topic: string) => createTopics(context, topic) };
+    for (const mode of modes) latencies.push(await commitToAck(ofLatency, mode));
+  }
   const figures: Record<string, number> = {};
   for (const mode of modes) {
     const ofMode = <One extends { mode: DeliveryMode }>(all: readonly One[]) => all.filter((one) => one.mode === mode);
@@ -99,8 +107,8 @@ async function measure(context: Context, { rows, rounds, large, only, modes }: E
       filledRowsPerS: Math.round(limits.filled),
     });
   }
-  if (latencies.length > 0) figures.limitInsertsPerS = Math.round(limits.inserts);
-  return { rows: table(figures), figures, notes: notes(drains, latencies), more: spentTables(drains, latencies) };
+  Object.assign(figures, limitsOf(latencies));
+  return { rows: table(figures), figures, notes: notes(drains, latencies), more: moreTables(drains, latencies) };
 }
 
 /** A backlog, from the start of the relay (in its process) until the last row is deleted. */
@@ -143,74 +151,6 @@ async function drain(
   }
 }
 
-/** From the answer to COMMIT at the writer to the acknowledgement at the relay, which is nudged over a pipe. */
-async function commitToAck(context: Context, mode: DeliveryMode, limits: Limits): Promise<Latency> {
-  const topic = `latency-${mode}`;
-  await createTopics(context, topic);
-  const outbox = await BenchOutbox.create(context.mysqlUrl, `bench_latency_${mode.replaceAll('-', '_')}`);
-  try {
-    const { brokers, profileFolder } = context;
-    const settings = { url: outbox.url, brokers, topic, partitions, delivery: mode, timesAcknowledgements: true };
-    const profile = profileFolder && join(profileFolder, topic);
-    const relay = startRelayProcess(settings, profile);
-    try {
-      await relay.waitFor('started');
-      await writeAtRate(outbox, warmUpMs, (_, nudged) => relay.nudge(nudged));
-      relay.measure();
-      const committedMs = new Map<string, number>();
-      const startedMs = nowMs();
-      await writeAtRate(outbox, measuredMs, (eventId, nudged) => {
-        committedMs.set(eventId, nowMs());
-        relay.nudge(nudged);
-      });
-      const perS = committedMs.size / ((nowMs() - startedMs) / 1000);
-      for (let tries = 0; tries < 500 && !(await outbox.isEmpty()); tries++) await pause(20);
-      const { acknowledgedMs, maxRssMb, cpuMs, elapsedMs, span } = await relay.stop();
-      const acknowledged = new Map(acknowledgedMs.toReversed());
-      const ms = [...committedMs].flatMap(([id, atMs]) =>
-        acknowledged.has(id) ? [Math.max(0, acknowledged.get(id)! - atMs)] : [],
-      );
-      limits.inserts ||= await bareInserts(outbox, 3_000);
-      const missing = committedMs.size - ms.length;
-      const cpuMsPerS = (cpuMs * 1000) / elapsedMs;
-      return {
-        mode,
-        ms,
-        perS,
-        missing,
-        maxRssMb,
-        cpuMsPerS,
-        spent: spentBy(profile, span),
-      };
-    } finally {
-      relay.kill();
-    }
-  } finally {
-    await outbox.close();
-  }
-}
-
 async function createTopics({ admin }: Context, topic: string): Promise<void> {
   await admin.createTopics([{ topic, partitions }, ...positionTopics(topic, ['like'], buckets)]);
-}
-
-/** Transactions of one event each at the set rate, however long they take. */
-async function writeAtRate(
-  outbox: BenchOutbox,
-  durationMs: number,
-  committed: (eventId: string, buckets: number[]) => void,
-): Promise<void> {
-  const startedMs = performance.now();
-  const running: Promise<void>[] = [];
-  for (let i = 0; i < (durationMs / 1000) * writesPerSecond; i++) {
-    const dueMs = startedMs + (i * 1000) / writesPerSecond;
-    if (dueMs > performance.now()) await pause(dueMs - performance.now());
-    running.push(outbox.write(1).then(({ eventIds, buckets }) => committed(eventIds[0]!, [...buckets])));
-  }
-  await Promise.all(running);
-}
-
-function spentBy(folder: string | undefined, span: [fromUs: number, toUs: number]): Spent | null {
-  const profile = folder === undefined ? undefined : readProfiles(folder).at(-1)?.profile;
-  return profile ? spentIn(profile, ...span) : null;
 }

@@ -53,8 +53,8 @@ export class BenchOutbox {
     return new BenchOutbox(url, mysql.createPool({ uri: url, connectionLimit: 16, timezone: 'Z' }));
   }
 
-  /** One transaction with these many events. Answers their event ids and buckets, when it is committed. */
-  async write(count: number): Promise<{ eventIds: string[]; buckets: Set<number> }> {
+  /** One transaction with these many events. Answers their event ids and buckets when it is committed, and what the COMMIT took. */
+  async write(count: number): Promise<{ eventIds: string[]; buckets: Set<number>; commitMs: number }> {
     const connection = await this.#pool.getConnection();
     try {
       return await this.#write(connection, count);
@@ -88,8 +88,13 @@ export class BenchOutbox {
         new Date(),
       ]),
     ]);
+    const commitsMs = performance.now();
     await connection.query('COMMIT');
-    return { eventIds: events.map(({ id }) => eventIdText(id)), buckets: new Set(events.map(({ key }) => key.bucket)) };
+    return {
+      eventIds: events.map(({ id }) => eventIdText(id)),
+      buckets: new Set(events.map(({ key }) => key.bucket)),
+      commitMs: performance.now() - commitsMs,
+    };
   }
 
   /** Rows in transactions of 500, over four connections. */

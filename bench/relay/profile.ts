@@ -24,7 +24,7 @@ export interface Spent {
 }
 
 /** `from`, `to`: only this part, on the clock of `process.hrtime`, in µs. */
-export function spentIn(profile: CpuProfile, from = 0, to = Number.POSITIVE_INFINITY): Spent {
+function spentIn(profile: CpuProfile, from = 0, to = Number.POSITIVE_INFINITY): Spent {
   const areas = new Map<string, number>();
   const functions = new Map<string, number>();
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
@@ -57,8 +57,14 @@ export function spentIn(profile: CpuProfile, from = 0, to = Number.POSITIVE_INFI
   };
 }
 
+/** Of the last profile in the folder, between two times. */
+export function spentBy(folder: string | undefined, span: [fromUs: number, toUs: number]): Spent | null {
+  const profile = folder === undefined ? undefined : readProfiles(folder).at(-1)?.profile;
+  return profile ? spentIn(profile, ...span) : null;
+}
+
 /** All profiles of a folder, by their file's name. */
-export function readProfiles(folder: string): { name: string; profile: CpuProfile }[] {
+function readProfiles(folder: string): { name: string; profile: CpuProfile }[] {
   return readdirSync(folder)
     .filter((name) => name.endsWith('.cpuprofile'))
     .sort()

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { eventsNodeFlags } from '../../cluster/plan.ts';
 import type { DeliveryMode } from '../../relay/options.ts';
+import type { RelayTrace } from './trace.ts';
 
 export interface RelaySettings {
   url: string;
@@ -12,7 +13,8 @@ export interface RelaySettings {
   delivery: DeliveryMode;
   /** Says `done` when so many rows are deleted. */
   doneAfter?: number;
-  timesAcknowledgements?: boolean;
+  /** Notes what it asks of the database and the brokers, and when. */
+  traces?: boolean;
 }
 
 /** `measure`: what is used counts from now on. */
@@ -31,14 +33,9 @@ interface Used {
 export type FromRelay =
   | { kind: 'started'; atMs: number }
   | ({ kind: 'done'; atMs: number } & Used)
-  | ({ kind: 'end'; acknowledgedMs: [eventId: string, atMs: number][] } & Used);
+  | ({ kind: 'end'; trace: RelayTrace | undefined } & Used);
 
 type Of<Kind extends FromRelay['kind']> = Extract<FromRelay, { kind: Kind }>;
-
-/** Time of day with fractions: comparable among processes of one machine. */
-export function nowMs(): number {
-  return performance.timeOrigin + performance.now();
-}
 
 /** One relay in a process of its own. `profileFolder`: it leaves a CPU profile there. */
 export function startRelayProcess(settings: RelaySettings, profileFolder?: string) {
@@ -66,6 +63,7 @@ export function startRelayProcess(settings: RelaySettings, profileFolder?: strin
   });
   const tell = (message: ToRelay) => child.send(message);
   return {
+    pid: child.pid!,
     waitFor,
     nudge: (buckets: number[]) => tell({ kind: 'nudge', buckets }),
     measure: () => tell({ kind: 'measure' }),

@@ -1,14 +1,15 @@
-import { headerNames } from '../../events/envelope.ts';
 import { createPlatformaticPort } from '../../kafka/platformatic/platformatic-port.ts';
-import type { OutgoingMessage, TransactionalKafkaPort } from '../../kafka/port.ts';
 import { createRelay } from '../../relay/relay.ts';
+import { createMysqlStore } from '../../relay/sources/mysql-store.ts';
 import { buckets } from './outbox.ts';
-import { type FromRelay, nowMs, type RelaySettings, type ToRelay } from './relay-child.ts';
+import type { FromRelay, RelaySettings, ToRelay } from './relay-child.ts';
+import { createTrace } from './trace.ts';
+import { nowMs } from './watch.ts';
 
 // A relay alone in a process, told what to do by its parent. What it says is in `FromRelay`.
 
 const settings = JSON.parse(process.argv[2]!) as RelaySettings;
-const acknowledgedMs: [eventId: string, atMs: number][] = [];
+const trace = settings.traces ? createTrace() : undefined;
 const port = createPlatformaticPort({ brokers: settings.brokers, clientId: 'bench-relay' });
 let deleted = 0;
 let startedMs = nowMs();
@@ -16,11 +17,17 @@ let cpuBefore = process.cpuUsage();
 let beganUs = hrtimeUs();
 
 const relay = createRelay({
-  sources: [{ name: 'like', url: settings.url, topic: settings.topic, partitions: settings.partitions }],
+  sources: [
+    {
+      ...{ name: 'like', url: settings.url, topic: settings.topic, partitions: settings.partitions },
+      // As the relay makes it.
+      store: trace?.store(createMysqlStore({ url: settings.url, leaseTimeoutMs: 2_500 })),
+    },
+  ],
   buckets,
   delivery: settings.delivery,
   topicPrefix: settings.topic,
-  kafka: settings.timesAcknowledgements ? timed(port) : port,
+  kafka: trace?.kafka(port) ?? port,
   logger: { debug: () => {}, info: () => {}, warn: console.error, error: console.error },
   metrics: {
     set: () => {},
@@ -34,12 +41,16 @@ const relay = createRelay({
 });
 
 process.on('message', async (message: ToRelay) => {
-  if (message.kind === 'nudge') relay.nudge('like', message.buckets);
-  else if (message.kind === 'measure') [startedMs, cpuBefore, beganUs] = [nowMs(), process.cpuUsage(), hrtimeUs()];
-  else {
-    const atEnd = used();
+  if (message.kind === 'nudge') {
+    trace?.nudged();
+    relay.nudge('like', message.buckets);
+  } else if (message.kind === 'measure') {
+    trace?.take();
+    [startedMs, cpuBefore, beganUs] = [nowMs(), process.cpuUsage(), hrtimeUs()];
+  } else {
+    const atEnd = { ...used(), trace: trace?.take() };
     await relay.stop();
-    process.send!({ kind: 'end', acknowledgedMs, ...atEnd } satisfies FromRelay, () => process.disconnect());
+    process.send!({ kind: 'end', ...atEnd } satisfies FromRelay, () => process.disconnect());
   }
 });
 // Also where the parent died.
@@ -65,37 +76,4 @@ function used() {
 
 function hrtimeUs(): number {
   return Number(process.hrtime.bigint() / 1_000n);
-}
-
-/** Notes when each event was acknowledged. */
-function timed(kafka: TransactionalKafkaPort): TransactionalKafkaPort {
-  const note = (messages: readonly OutgoingMessage[]) => {
-    const atMs = nowMs();
-    for (const { headers } of messages) if (headers) acknowledgedMs.push([String(headers[headerNames.id]), atMs]);
-  };
-  return {
-    ...kafka,
-    publisher(options) {
-      const publisher = kafka.publisher(options);
-      return {
-        close: () => publisher.close(),
-        async publish(messages) {
-          const report = await publisher.publish(messages);
-          note(messages);
-          return report;
-        },
-      };
-    },
-    transactionalPublisher(options) {
-      const publisher = kafka.transactionalPublisher(options);
-      return {
-        ...{ fence: () => publisher.fence(), close: () => publisher.close() },
-        async transaction(messages) {
-          const done = await publisher.transaction(messages);
-          note(messages);
-          return done;
-        },
-      };
-    },
-  };
 }

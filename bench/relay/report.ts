@@ -1,5 +1,6 @@
 import type { DeliveryMode } from '../../relay/options.ts';
 import { type BenchResult, figureTable, percentile } from '../bench.ts';
+import type { WriteTimes } from './at-rate.ts';
 import type { Spent } from './profile.ts';
 
 /** Events a second that are written while the latency is measured. */
@@ -22,6 +23,12 @@ export interface Latency {
   perS: number;
   missing: number;
   maxRssMb: number;
+  /** The writer's transactions. */
+  writes: WriteTimes;
+  /** The same writes without a relay, and the same sends without a database: ms from there to the acknowledgement. */
+  alone: { writes: WriteTimes; sendMs: number[] };
+  insertsPerS: number;
+  tables: NonNullable<BenchResult['more']>;
 }
 
 /** Figures of `exactly-once` have that before their names. */
@@ -57,9 +64,23 @@ export function figuresOf(
       commitToAckP99Ms: round1(percentile(latency.ms, 0.99)),
       latencyRssMb: Math.round(latency.maxRssMb),
       neverAcknowledged: latency.missing,
+      ...both('writerCommit', latency.writes.commitMs),
+      ...both('limitCommit', latency.alone.writes.commitMs),
+      ...both('limitWrite', latency.alone.writes.transactionMs),
+      ...both('limitSend', latency.alone.sendMs),
     }),
   };
   return Object.fromEntries(Object.entries(figures).map(([name, value]) => [nameIn(mode, name), value]));
+}
+
+function both(name: string, ms: readonly number[]): Record<string, number> {
+  return { [`${name}P50Ms`]: round1(percentile(ms, 0.5)), [`${name}P99Ms`]: round1(percentile(ms, 0.99)) };
+}
+
+/** The most that the writers could do. */
+export function limitsOf(latencies: readonly Latency[]): Record<string, number> {
+  const most = Math.max(...latencies.map(({ insertsPerS }) => insertsPerS));
+  return latencies.length > 0 ? { limitInsertsPerS: Math.round(most) } : {};
 }
 
 export function table(figures: Record<string, number>): BenchResult['rows'] {
@@ -76,6 +97,14 @@ export function table(figures: Record<string, number>): BenchResult['rows'] {
     ['  writes', nameIn(mode, 'latencyWritesPerS'), 'events/s', `${writesPerSecond}`],
     ['  CPU of the relay meanwhile', nameIn(mode, 'latencyCpuMsPerS'), 'ms/s', ''],
     ['  memory of the relay at most', nameIn(mode, 'latencyRssMb'), 'MB', '< 250'],
+    ...twice(mode, "  the writer's COMMIT meanwhile", 'writerCommit'),
+    ...twice(mode, '  limit: insert and COMMIT, same rate, no relay', 'limitWrite'),
+    ...twice(mode, '  limit: COMMIT of it', 'limitCommit'),
+    ...twice(mode, '  limit: send, same rate, no database', 'limitSend'),
+  ];
+  const twice = (mode: DeliveryMode, what: string, key: string): Line[] => [
+    [`${what}, p50`, nameIn(mode, `${key}P50Ms`), 'ms', ''],
+    [`${what}, p99`, nameIn(mode, `${key}P99Ms`), 'ms', ''],
   ];
   const lines: Line[] = [
     ...ofMode('at-least-once', { perS: '≥ 45,000', p50: '≤ 5', p99: '≤ 20' }),
@@ -88,7 +117,11 @@ export function table(figures: Record<string, number>): BenchResult['rows'] {
   return figureTable(lines, figures);
 }
 
-export function spentTables(drains: readonly Drain[], latencies: readonly Latency[]): BenchResult['more'] {
+export function moreTables(drains: readonly Drain[], latencies: readonly Latency[]): NonNullable<BenchResult['more']> {
+  return [...latencies.flatMap(({ tables }) => tables), ...spentTables(drains, latencies)];
+}
+
+function spentTables(drains: readonly Drain[], latencies: readonly Latency[]): NonNullable<BenchResult['more']> {
   // A profile's time includes that in which the machine ran something else: its shares are of the CPU that was used.
   const tableOf = (title: string, unit: string, { areas, functions }: Spent, cpu: number) => {
     const profiledUs = areas.reduce((sum, { us }) => sum + us, 0);

@@ -162,6 +162,20 @@ describe('one relay', () => {
     expectInOrderOnce(200);
   });
 
+  it('sends what comes while a delete is slow, up to a batch of rows that are not deleted', async () => {
+    database.slowMs = (_relay, call) => (call === 'delete' ? 60_000 : 0);
+    const one = await world.started('a', { batchSize: 50 });
+    for (let event = 1; event <= 70; event++) {
+      database.insert(1);
+      one.nudge('like', [1]);
+      await clock.advance(10);
+      expect(kafka.versionsOf(1)).toHaveLength(Math.min(event, 51));
+    }
+    database.slowMs = () => 0;
+    await clock.until(drained, 120_000);
+    expect(kafka.versionsOf(1)).toEqual(versionsUpTo(70));
+  });
+
   it('waits while the database is away, and goes on by itself', async () => {
     await world.started('a');
     database.fault = () => 'refused';

@@ -23,8 +23,8 @@ const maxKeysLeftOut = 20_000;
 
 /**
  * Forwards one bucket in one term: read the head, leave out what is in flight or held, fetch, check the lease, send, delete
- * exactly what was acknowledged. One batch is without an answer at most; the delete of a batch runs while the next one
- * is read and sent. An empty head: it waits until it is woken (by a nudge, a poll, or a retry that is due).
+ * exactly what was acknowledged. One batch is without an answer at most; what was acknowledged is deleted while the next ones
+ * are read and sent. An empty head: it waits until it is woken (by a nudge, a poll, or a retry that is due).
  */
 export class BucketLoop {
   readonly #options: BucketLoopOptions;
@@ -41,7 +41,9 @@ export class BucketLoop {
   #begun = false;
   #running: Promise<void> = Promise.resolve();
   #deleting: Promise<void> = Promise.resolve();
-  #unconfirmed: readonly string[] = [];
+  /** Rows that were acknowledged and whose delete is not known to be committed; the last of them wait for it to begin. */
+  #undeleted: readonly string[] = [];
+  #toDelete: readonly string[] = [];
   #lastBatch: { rows: number; bytes: number } | null = null;
   #leftOut = 0;
   #headWasWhole = false;
@@ -131,7 +133,7 @@ export class BucketLoop {
     this.#state = 'sending';
     const ids = batch.map(({ row }) => row.id);
     this.#inFlight.add(ids);
-    const settled = await delivery.deliver(batch, this.#unconfirmed).catch((error: unknown) => {
+    const settled = await delivery.deliver(batch, this.#undeleted).catch((error: unknown) => {
       this.#inFlight.remove(ids);
       this.#begun = false;
       throw error;
@@ -213,26 +215,33 @@ export class BucketLoop {
       this.#blocked.succeeded(row.keyHash);
       this.#refusedBehind.delete(row.id);
     }
+    const { settings, onActivity } = this.#options;
     this.#report.acknowledged(acknowledged);
-    this.#options.onActivity();
-    // At most one delete at a time, so that what may be sent twice after a crash is two batches at most.
-    await this.#deleting;
-    this.#deleting = this.#delete(acknowledged.map(({ row }) => row.id));
+    onActivity();
+    const ids = acknowledged.map(({ row }) => row.id);
+    // What may be sent twice after a crash is two batches at most: these, and one without an answer.
+    if (this.#undeleted.length > 0 && this.#undeleted.length + ids.length > settings.batchSize) await this.#deleting;
+    const isDeleting = this.#undeleted.length > 0;
+    this.#undeleted = [...this.#undeleted, ...ids];
+    this.#toDelete = [...this.#toDelete, ...ids];
+    if (!isDeleting) this.#deleting = this.#delete();
   }
 
-  /** Goes on until it is done: what was acknowledged must not be sent again. Never rejects. */
-  async #delete(ids: readonly string[]): Promise<void> {
+  /** One statement after the other, until nothing is left: what was acknowledged must not be sent again. Never rejects. */
+  async #delete(): Promise<void> {
     const { store, together, term, clock, settings } = this.#options;
-    const rows = { bucket: term.bucket, ids };
-    this.#unconfirmed = ids;
-    for (let attempt = 1; !this.#abandoned; attempt++) {
+    for (let attempt = 0; this.#undeleted.length > 0 && !this.#abandoned; ) {
+      // What failed may be done, and what came meanwhile goes with it.
+      const rows = { bucket: term.bucket, ids: this.#undeleted };
+      this.#toDelete = [];
       try {
-        if (ids.length > fewRows) this.#report.deleted(await store.delete([rows]));
+        if (rows.ids.length > fewRows) this.#report.deleted(await store.delete([rows]));
         else await together.delete.ask(rows);
-        this.#inFlight.deleted(ids);
-        this.#unconfirmed = [];
-        return;
+        this.#inFlight.deleted(rows.ids);
+        this.#undeleted = this.#toDelete;
+        attempt = 0;
       } catch (error) {
+        attempt++;
         this.#report.failed(error, 'deleting sent rows', attempt);
         await pause(clock, backoffMs(attempt, settings.retry));
       }

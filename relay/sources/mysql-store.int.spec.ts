@@ -74,11 +74,41 @@ describe('deleting sent rows while a writer has not committed', () => {
     expect(await source.unsent()).toBe(keys.length - asked);
   });
 
+  it('a thousand rows: waits for nobody', async () => {
+    await source.write(Array.from({ length: 1_000 }, (_, index) => ({ key: keys[0]!, version: 3 + index })));
+    const ofKey = (await oldest(2_000)).filter(({ ids }) => ids.length >= 1_000);
+    expect(ofKey).toHaveLength(1);
+    expect(await deletesAtOnce(ofKey)).toBe(ofKey[0]!.ids.length);
+  });
+
   it('rows of blocked keys: waits for nobody', async () => {
     await source.pool.query('UPDATE outbox_pending SET state = 1 WHERE bucket < 4 AND state = 0 AND version = 1');
     const [rows] = await source.pool.query('SELECT bucket, CAST(id AS CHAR) AS id FROM outbox_pending WHERE state = 1');
     const blocked = Map.groupBy(rows as { bucket: number; id: string }[], ({ bucket }) => bucket);
     const parts = [...blocked].map(([bucket, ofBucket]) => ({ bucket, ids: ofBucket.map(({ id }) => id) }));
     expect(await deletesAtOnce(parts)).toBe((rows as unknown[]).length);
+  });
+});
+
+describe('reading the first unsent events of several buckets', () => {
+  afterEach(() => source.pool.query('DELETE FROM outbox_pending'));
+
+  const asks = (limit: number) => buckets.map((bucket) => ({ bucket, limit }));
+  const expectHeads = async (limit: number) => {
+    const answers = await store.readFirst(asks(limit));
+    const heads = await Promise.all(buckets.map((bucket) => store.readHead(bucket, limit, [])));
+    expect(answers.map((answer) => answer.map(({ row }) => row))).toEqual(heads);
+    for (const { row, event } of answers.flat()) expect(event?.id).toBe(row.id);
+  };
+
+  it('answers all of them where they are few, in order', async () => {
+    await source.write(keys.map((key) => ({ key, version: 1 })));
+    await expectHeads(200);
+  });
+
+  it('answers each bucket its own, where one of them has more rows than are read at once', async () => {
+    await source.write(Array.from({ length: 300 }, (_, index) => ({ key: keys[0]!, version: index + 1 })));
+    await source.write(keys.slice(1).map((key) => ({ key, version: 1 })));
+    await expectHeads(20);
   });
 });

@@ -65,8 +65,15 @@ export function createMysqlStore(options: MysqlStoreOptions): SourceStore {
       return found;
     },
     async readFirst(asks) {
-      const values = asks.flatMap(({ bucket, limit }) => [bucket, limit]);
-      const rows = await events.rows<FirstRow>('reading unsent events', sql.readFirst(asks.length), values);
+      const doing = 'reading unsent events';
+      const largest = Math.max(...asks.map(({ limit }) => limit));
+      const buckets = asks.map(({ bucket }) => bucket);
+      let rows = await events.rows<FirstRow>(doing, sql.readSome, [buckets, largest]);
+      // Some bucket has many rows, which may stand before those of others.
+      if (rows.length === largest && asks.length > 1) {
+        const values = asks.flatMap(({ bucket, limit }) => [bucket, limit]);
+        rows = await events.rows<FirstRow>(doing, sql.readFirst(asks.length), values);
+      }
       const found = new Map(asks.map(({ bucket }) => [bucket, [] as UnsentEvent[]]));
       for (const [bucket, keyHash, day, ...event] of rows) {
         found.get(bucket)!.push({
@@ -76,7 +83,7 @@ export function createMysqlStore(options: MysqlStoreOptions): SourceStore {
       }
       // A union keeps no order.
       for (const list of found.values()) list.sort((a, b) => compareIds(a.row.id, b.row.id));
-      return asks.map(({ bucket }) => found.get(bucket)!);
+      return asks.map(({ bucket, limit }) => found.get(bucket)!.slice(0, limit));
     },
     async delete(parts) {
       const some = parts.filter(({ ids }) => ids.length > 0);

@@ -50,25 +50,45 @@ FROM outbox WHERE day = ? AND id IN (${ids.join(',')})`;
 /** How the statement begins after which sent rows are gone: tests that strike at it know it by this. */
 export const deletesPending = 'DELETE p FROM outbox_pending';
 
+/** MariaDB makes a table of a list with 1,000 numbers, and may read a whole bucket to join it. */
+const longestList = 500;
+
+function isOneOf(ids: readonly string[]): string {
+  const lists: string[] = [];
+  for (let from = 0; from < ids.length; from += longestList) {
+    lists.push(`p.id IN (${ids.slice(from, from + longestList).join(',')})`);
+  }
+  return `(${lists.join(' OR ')})`;
+}
+
 /**
  * A table of few rows would be scanned as a whole, and a scan that deletes waits for each row that a writer has not committed yet.
  * Only this form of the statement takes an index by name.
  */
 const deleteRows = (states: string, parts: readonly (readonly string[])[]) => `
 ${deletesPending} p FORCE INDEX (PRIMARY)
-WHERE ${parts.map((ids) => `(p.bucket = ? AND p.state ${states} AND p.id IN (${ids.join(',')}))`).join(' OR ')}`;
+WHERE ${parts.map((ids) => `(p.bucket = ? AND p.state ${states} AND ${isOneOf(ids)})`).join(' OR ')}`;
 
 export const deletePending = (parts: readonly (readonly string[])[]) => deleteRows('= 0', parts);
 
 /** The same for rows whose key is blocked. */
 export const deleteBlocked = (parts: readonly (readonly string[])[]) => deleteRows('IN (1, 2)', parts);
 
-/** The heads of several buckets with their events in one statement. The values: bucket and limit for each. */
+const unsentColumns = `p.bucket, p.key_hash, p.day, p.id, ${eventColumns.replaceAll(/\w+/g, 'o.$&')}`;
+const joinEvents = 'LEFT JOIN outbox o ON o.id = p.id AND o.day = p.day';
+
+/** The oldest unsent rows of several buckets with their events; the values: buckets and limit. All of them where there are fewer. */
+export const readSome = `
+SELECT ${unsentColumns}
+FROM outbox_pending p FORCE INDEX (PRIMARY) ${joinEvents}
+WHERE p.bucket IN (?) AND p.state = 0 ORDER BY p.bucket, p.id LIMIT ?`;
+
+/** The same with a limit for each bucket, at the price of a statement each. The values: bucket and limit for each. */
 export const readFirst = (buckets: number) =>
   Array(buckets)
     .fill(
-      `(SELECT p.bucket, p.key_hash, p.day, p.id, ${eventColumns.replaceAll(/\w+/g, 'o.$&')}
-FROM outbox_pending p LEFT JOIN outbox o ON o.id = p.id AND o.day = p.day
+      `(SELECT ${unsentColumns}
+FROM outbox_pending p ${joinEvents}
 WHERE p.bucket = ? AND p.state = 0 ORDER BY p.id LIMIT ?)`,
     )
     .join(' UNION ALL ');

@@ -60,6 +60,8 @@ export class BlockedKeys {
   readonly #options: BlockedKeysOptions;
   readonly #entries = new Map<string, Entry>();
   #loaded = false;
+  /** Requests whose answer was lost, and their keys: they may be carried out, now or when the statement arrives late. */
+  readonly #unanswered = new Map<string, string>();
   #nextLookMs = 0;
   /** Somebody has woken the loop since the last look. */
   #lookWanted = false;
@@ -178,8 +180,8 @@ export class BlockedKeys {
     const startedMs = clock.monotonicMs();
     const keys = await store.readBlocked(fence.bucket);
     for (const key of keys) {
-      // What failed since the term began is newer.
-      if (!this.#entries.has(key.keyHash)) this.#know(key, startedMs, false);
+      // What failed meanwhile is newer.
+      if (!this.#entries.get(key.keyHash)?.dirty) this.#know(key, startedMs, false);
     }
     this.#loaded = true;
   }
@@ -195,10 +197,21 @@ export class BlockedKeys {
 
   async #requests(): Promise<void> {
     const { store, fence, clock, log, source } = this.#options;
-    for (const request of await store.readRequests(fence.bucket)) {
+    const requests = await store.readRequests(fence.bucket);
+    const open = new Set(requests.map(({ id }) => id));
+    // Only one that is no longer asked for was carried out for good: what it made of its key is in the database alone.
+    const closed = [...this.#unanswered].filter(([id]) => !open.has(id));
+    if (closed.length > 0) {
+      for (const [, keyHash] of closed) if (this.has(keyHash)) this.#entries.get(keyHash)!.dirty = false;
+      await this.#load();
+      for (const [id] of closed) this.#unanswered.delete(id);
+    }
+    for (const request of requests) {
       const startedMs = clock.monotonicMs();
       const before = this.#entries.get(request.keyHash);
+      this.#unanswered.set(request.id, request.keyHash);
       const key = await store.carryOut(fence, request);
+      this.#unanswered.delete(request.id);
       // Where its rows were all put aside, the first of them is among those still.
       if (key) this.#know(key, startedMs, before?.swept ?? false);
       log.info(`${source}.${fence.bucket}: an operator's ${request.action} of key ${request.keyHash} is carried out.`);

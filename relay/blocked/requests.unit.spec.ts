@@ -57,6 +57,18 @@ describe('what an operator asks for', () => {
     expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4]);
   });
 
+  it('works where the relay did not hear that it was carried out', async () => {
+    const relay = await deadKey();
+    kafka.fault = () => null;
+    let faults = 0;
+    database.fault = (_relay, call) => (call === 'carryOut' && faults++ === 0 ? 'answer lost' : null);
+    const id = ask('retry');
+    relay.nudge('like', [bad]);
+    await clock.until(drained, 30_000);
+    expect([faults, database.blocked.requests.get(id)!.outcome]).toEqual([1, 'done']);
+    expect(kafka.versionsOf(bad)).toEqual([1, 2, 3, 4]);
+  });
+
   it('can be to drop or to edit the event', async () => {
     const relay = await deadKey();
     ask('drop');

@@ -64,7 +64,7 @@ export const mutants: readonly Mutant[] = [
     seed: 33,
     find: 'for (const id of ids) if (this.#rows.has(id)) this.#rows.set(id, this.#reads);',
     replace: 'for (const id of ids) this.#rows.delete(id);',
-    tests: ['relay/batch/in-flight.unit.spec'],
+    tests: ['relay/batch/batch'],
   },
   {
     name: 'a partition that is missing in the answer counts as acknowledged',

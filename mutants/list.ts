@@ -75,7 +75,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the lease is not asked just before a send',
     file: bucketLoop,
-    seed: 35,
+    tests: ['relay/relays.unit'],
     find: 'if (!term.isTrusted() || this.#stopping) return;',
     replace: 'if (this.#stopping) return;',
   },

@@ -37,10 +37,17 @@ const seconds = (performance.now() - startedMs) / 1000;
 const { failed } = summary;
 
 for (const { seed, violation } of failed.slice(0, 3)) {
-  console.log(`\nSeed ${seed} failed; leaving out what is not needed for it …`);
-  const shrunk = await shrink(planOf(seed), violation.invariant);
-  const outcome = shrunk.outcome.violations.length > 0 ? shrunk.outcome : await run(planOf(seed), fullSize);
-  console.log(story(shrunk.plan, outcome));
+  console.log(
+    `\nSeed ${seed} failed${violation.invariant === 'not empty' ? '' : '; leaving out what is not needed for it …'}`,
+  );
+  let plan = planOf(seed);
+  let outcome = await run(plan, fullSize);
+  // A run that is too small as a whole says nothing when it is made smaller.
+  if (violation.invariant !== 'not empty') {
+    const shrunk = await shrink(plan, violation.invariant);
+    if (shrunk.outcome.violations.length > 0) ({ plan, outcome } = shrunk);
+  }
+  console.log(story(plan, outcome));
 }
 console.log(`\n${table(summary.met)}\n`);
 const seeds = failed.map(({ seed }) => seed);

@@ -70,7 +70,10 @@ export interface Change {
   key: number;
   /** From the stream lock to the commit. */
   takesMs: number;
-  outcome: 'ok' | 'rolled back' | 'answer lost';
+  /** Its own code throws in the end. */
+  refused: boolean;
+  /** Its own code goes on where its first statement failed. */
+  careless: boolean;
 }
 
 /** All of a run but what chance decides in it; a failing one shrinks by leaving out faults and changes. */
@@ -109,15 +112,7 @@ const busyMs = 12_000;
 export function planOf(seed: number): Plan {
   const random = new Random(seed);
   const keys = random.whole(5, 12);
-  const changes: Change[] = [];
-  // A burst now and then, so that batches have several events of a key.
-  let atMs = 100;
-  for (let call = 1; call <= 350; call++) {
-    if (random.chance(0.07) || call % 25 === 0) atMs += random.whole(50, 700);
-    const takesMs = random.chance(0.1) ? random.whole(50, 700) : random.whole(1, 10);
-    const outcome = random.chance(0.03) ? 'rolled back' : random.chance(0.02) ? 'answer lost' : 'ok';
-    changes.push({ call, atMs: Math.min(atMs, busyMs), key: random.whole(1, keys), takesMs, outcome });
-  }
+  const changes = changesOf(keys, random);
   const mode = random.chance(0.5) ? 'sequence' : 'state';
   const delivery = random.chance(0.5) ? 'at-least-once' : random.chance(0.8) ? 'exactly-once' : 'changing';
   const faults: Fault[] = [];
@@ -140,6 +135,19 @@ export function planOf(seed: number): Plan {
     deadPolicy: random.pick(['block-key', 'skip-key']),
     healMs: busyMs + 2_500,
   };
+}
+
+/** A burst now and then, so that batches have several events of a key. No burst is longer, or an edge that is lost takes too many. */
+function changesOf(keys: number, random: Random): Change[] {
+  let atMs = 0;
+  const changes = Array.from({ length: 350 }, (_, index): Change => {
+    if (random.chance(0.07) || index % 25 === 0) atMs += random.whole(50, 700);
+    const takesMs = random.chance(0.1) ? random.whole(50, 700) : random.whole(1, 10);
+    const [refused, careless] = [random.chance(0.03), random.chance(0.2)];
+    return { call: index + 1, atMs, key: random.whole(1, keys), takesMs, refused, careless };
+  });
+  const scale = Math.min(1, busyMs / atMs);
+  return changes.map((change) => ({ ...change, atMs: Math.floor(change.atMs * scale) }));
 }
 
 function faultOf(number: number, random: Random): Fault {

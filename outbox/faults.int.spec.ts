@@ -32,11 +32,7 @@ afterAll(async () => {
   jest.restoreAllMocks();
 });
 beforeEach(async () => {
-  for (const table of ['comment', 'outbox', 'outbox_pending', 'outbox_stream']) {
-    await producer.direct.query(`DELETE FROM ${table}`);
-  }
-  producer.nudges.length = 0;
-  producer.retries.length = 0;
+  await producer.clear();
   unknownOutcomes = 0;
 });
 

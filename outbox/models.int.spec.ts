@@ -36,11 +36,7 @@ beforeAll(async () => {
   );
 });
 afterAll(() => producer.close());
-afterEach(async () => {
-  for (const table of ['comment', 'outbox', 'outbox_pending', 'outbox_stream']) {
-    await producer.direct.query(`DELETE FROM ${table}`);
-  }
-});
+afterEach(() => producer.clear());
 
 const events = async () =>
   (await producer.events()).map((row) => [row.type, row.aggregateId, row.version, row.payload.articleCommentCount]);

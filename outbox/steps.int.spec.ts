@@ -55,9 +55,7 @@ const before = [
 ];
 /** As it was, without an event. */
 async function reset(): Promise<void> {
-  for (const table of ['comment', 'outbox', 'outbox_pending', 'outbox_stream']) {
-    await producer.direct.query(`DELETE FROM ${table}`);
-  }
+  await producer.clear();
   await producer.direct.query("INSERT INTO comment (id, article_id, content) VALUES (1, 1, 'first'), (2, 1, 'second')");
   sabotage.statements.length = 0;
 }

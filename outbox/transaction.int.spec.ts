@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { bucketOf, keyHashOf } from './keys.ts';
 import type { OutboxTransaction } from './scope.ts';
-import { commentCreated, openProducer, type Producer } from './testing/fixture.ts';
+import { commentCreated, nothing, openProducer, type Producer } from './testing/fixture.ts';
 import { decodeToken } from './token.ts';
 
 let producer: Producer;
@@ -9,13 +9,7 @@ beforeAll(async () => {
   producer = await openProducer();
 });
 afterAll(() => producer.close());
-afterEach(async () => {
-  for (const table of ['comment', 'outbox', 'outbox_pending', 'outbox_stream']) {
-    await producer.direct.query(`DELETE FROM ${table}`);
-  }
-  producer.nudges.length = 0;
-  producer.retries.length = 0;
-});
+afterEach(() => producer.clear());
 
 /** Writes a comment and publishes it with the count that is true at its commit. */
 async function comment(tx: OutboxTransaction, articleId: string, count = 1) {
@@ -23,15 +17,6 @@ async function comment(tx: OutboxTransaction, articleId: string, count = 1) {
   const row = await producer.Comment.create({ articleId, content: 'hello' }, { transaction });
   tx.publish('CommentCreated', articleId, () => commentCreated(row, count));
   return row;
-}
-
-async function expectNothing(): Promise<void> {
-  expect({
-    comments: await producer.comments(),
-    events: (await producer.events()).length,
-    pending: (await producer.pending()).length,
-    nudges: producer.nudges,
-  }).toEqual({ comments: 0, events: 0, pending: 0, nudges: [] });
 }
 
 class Thrown extends Error {}
@@ -105,7 +90,7 @@ describe('a transaction', () => {
       const error = await producer.outbox.transaction(work, context).catch((thrown) => thrown);
       expect({ name, thrown: error instanceof Thrown }).toEqual({ name, thrown: true });
       expect(context.meta).toEqual({});
-      await expectNothing();
+      expect(await producer.left()).toEqual(nothing);
     }
   });
 
@@ -127,7 +112,7 @@ describe('a transaction', () => {
       code: 'EVENT_TOO_LARGE',
       message: expect.stringMatching(/^CommentCreated of article 5 has 9\d{5} bytes; allowed: 921600/),
     });
-    await expectNothing();
+    expect(await producer.left()).toEqual(nothing);
     await publish({ ...good, content: 'ü'.repeat(450_000) });
     expect(await producer.events()).toHaveLength(1);
   });
@@ -165,7 +150,7 @@ describe('a transaction', () => {
       tx.publish('CommentCreated', '1', (again) => again.publish('CommentCreated', '1', () => ({}))),
     );
     await expect(inBuild).rejects.toThrow('a build may only read');
-    await expectNothing();
+    expect(await producer.left()).toEqual(nothing);
   });
 
   it('refuses to go on where the body has ended it by itself', async () => {
@@ -178,7 +163,7 @@ describe('a transaction', () => {
       const silent = producer.outbox.transaction((tx) => tx.transaction[end]());
       await expect(silent).rejects.toMatchObject({ code: 'TRANSACTION_ENDED' });
     }
-    await expectNothing();
+    expect(await producer.left()).toEqual(nothing);
   });
 
   it('joins nested calls: one commit, versions in the order of publishing, one token', async () => {
@@ -216,7 +201,7 @@ describe('a transaction', () => {
     await expect(outer).rejects.toMatchObject({ code: 'TRANSACTION_NOT_AWAITED' });
     ended.resolve();
     await inner;
-    await expectNothing();
+    expect(await producer.left()).toEqual(nothing);
   });
 
   it('starts a transaction of its own where the outer one is over', async () => {
@@ -280,136 +265,5 @@ describe('a transaction', () => {
     await producer.outbox.transaction((tx) => comment(tx, '1'), { meta: { traceparent } });
     const [event] = await producer.events();
     expect(event!.headers).toEqual({ traceparent });
-  });
-});
-
-describe('concurrent writers', () => {
-  const counted = (tx: OutboxTransaction, articleId: string) => {
-    const { transaction } = tx;
-    return producer.Comment.create({ articleId, content: 'x' }, { transaction }).then((row) => {
-      tx.publish('CommentCreated', articleId, async () =>
-        commentCreated(row, await producer.Comment.count({ where: { articleId }, transaction })),
-      );
-    });
-  };
-
-  it('get versions without a gap, in the order of ids, and true counts', async () => {
-    await Promise.all(
-      Array.from({ length: 12 }, async () => {
-        for (let i = 0; i < 10; i++) await producer.outbox.transaction((tx) => counted(tx, '77'));
-      }),
-    );
-    const events = await producer.events();
-    const upTo120 = Array.from({ length: 120 }, (_, index) => index + 1);
-    expect(events.map((event) => event.version)).toEqual(upTo120);
-    expect(events.map((event) => event.payload.articleCommentCount)).toEqual(upTo120);
-  });
-
-  it('of several aggregates in opposite order do not deadlock', async () => {
-    const both = (ids: string[]) =>
-      producer.outbox.transaction(async (tx) => {
-        for (const id of ids) tx.publish('CommentCreated', id, () => commentCreated({ id: '1', articleId: id }, 1));
-      });
-    await Promise.all(Array.from({ length: 40 }, (_, index) => both(index % 2 ? ['1', '2', '3'] : ['3', '2', '1'])));
-    expect(producer.retries).toEqual([]);
-    const events = await producer.events();
-    for (const id of ['1', '2', '3']) {
-      const versions = events.filter((event) => event.aggregateId === id).map((event) => event.version);
-      expect(versions).toEqual(Array.from({ length: 40 }, (_, index) => index + 1));
-    }
-  });
-
-  it('of many events in one transaction keep order and ids', async () => {
-    await producer.outbox.transaction((tx) => {
-      for (let i = 0; i < 450; i++) {
-        const id = String((i % 7) + 1);
-        tx.publish('CommentCreated', id, () => commentCreated({ id: String(i + 1), articleId: id }, i));
-      }
-    });
-    const events = await producer.events();
-    expect(events.map((event) => event.payload.articleCommentCount)).toEqual(Array.from({ length: 450 }, (_, i) => i));
-    const pending = await producer.pending();
-    expect(pending.map(({ id, day, version }) => ({ id, day, version }))).toEqual(
-      events.map(({ id, day, version }) => ({ id, day, version })),
-    );
-  });
-
-  it('keep their ids where the server hands out every third one', async () => {
-    const step = async (connection: unknown) => {
-      await new Promise((resolve) =>
-        (connection as { query(sql: string, done: (error: unknown) => void): void }).query(
-          'SET SESSION auto_increment_increment = 3',
-          resolve,
-        ),
-      );
-    };
-    const other = await openProducer();
-    other.sequelize.addHook('afterConnect', step);
-    try {
-      await other.outbox.transaction((tx) => {
-        for (let i = 1; i <= 5; i++) {
-          tx.publish('CommentCreated', '1', () => commentCreated({ id: String(i), articleId: '1' }, i));
-        }
-      });
-      const events = await other.events();
-      expect(events.map((event) => event.version)).toEqual([1, 2, 3, 4, 5]);
-      expect(events[4]!.id - events[0]!.id).toBe(12n);
-      expect((await other.pending()).map((row) => [row.id, row.version])).toEqual(
-        events.map((event) => [event.id, event.version]),
-      );
-    } finally {
-      await other.close();
-    }
-  });
-});
-
-describe('publish in a transaction of somebody else', () => {
-  it('keeps or undoes the event with it, and nudges after its commit', async () => {
-    const { sequelize, outbox, Comment } = producer;
-    const write = async (fail: boolean) => {
-      await sequelize.transaction(async (transaction) => {
-        const row = await Comment.create({ articleId: '3', content: 'x' }, { transaction });
-        const payload = async () =>
-          commentCreated(row, await Comment.count({ where: { articleId: '3' }, transaction }));
-        await outbox.publish({ type: 'CommentCreated', aggregateId: '3', payload }, { transaction });
-        expect(producer.nudges).toEqual([]);
-        if (fail) throw new Thrown();
-      });
-    };
-    await expect(write(true)).rejects.toBeInstanceOf(Thrown);
-    await expectNothing();
-    await write(false);
-    expect((await producer.events()).map((event) => [event.version, event.payload.articleCommentCount])).toEqual([
-      [1, 1],
-    ]);
-    expect(producer.nudges).toEqual([[bucketOf('3', 8)]]);
-    const ended = await sequelize.transaction(async (transaction) => transaction);
-    await expect(
-      outbox.publish({ type: 'CommentCreated', aggregateId: '3', payload: {} }, { transaction: ended }),
-    ).rejects.toMatchObject({ code: 'TRANSACTION_ENDED' });
-  });
-
-  it('cannot be committed after a publish that failed, even where the error is caught', async () => {
-    const attempt = producer.sequelize.transaction(async (transaction) => {
-      await producer.Comment.create({ articleId: '3', content: 'x' }, { transaction });
-      const event = { type: 'CommentCreated', aggregateId: '3', payload: { wrong: true } };
-      await producer.outbox.publish(event, { transaction }).catch(() => undefined);
-    });
-    await expect(attempt).rejects.toThrow('finished with state: rollback');
-    await expectNothing();
-    expect(await producer.direct.query('SELECT * FROM outbox_stream', { plain: true })).toBeNull();
-  });
-
-  it('is like tx.publish in one of our own', async () => {
-    await producer.outbox.transaction(async (tx) => {
-      const payload = commentCreated({ id: '1', articleId: '4' }, 1);
-      await producer.outbox.publish(
-        { type: 'CommentCreated', aggregateId: '4', payload },
-        { transaction: tx.transaction },
-      );
-      await producer.outbox.publish({ type: 'CommentCreated', aggregateId: '4', payload });
-      expect(await producer.direct.query('SELECT * FROM outbox_stream', { plain: true })).toBeNull();
-    });
-    expect((await producer.events()).map((event) => event.version)).toEqual([1, 2]);
   });
 });

@@ -121,6 +121,18 @@ export async function openProducer(options: Partial<OutboxOptions> & { url?: str
         day: String(row.day),
       }));
     },
+    /** How much there is of everything; `nothing` where there is none. */
+    async left() {
+      const [events, pending] = [await this.events(), await this.pending()];
+      return { comments: await this.comments(), events: events.length, pending: pending.length, nudges };
+    },
+    async clear(): Promise<void> {
+      for (const table of ['comment', 'outbox', 'outbox_pending', 'outbox_stream']) {
+        await direct.query(`DELETE FROM ${table}`);
+      }
+      nudges.length = 0;
+      retries.length = 0;
+    },
     async close(): Promise<void> {
       await sequelize.close();
       await direct.query(`DROP DATABASE IF EXISTS \`${name}\``);
@@ -128,6 +140,9 @@ export async function openProducer(options: Partial<OutboxOptions> & { url?: str
     },
   };
 }
+
+/** What `left` answers where a transaction came to nothing. */
+export const nothing = { comments: 0, events: 0, pending: 0, nudges: [] };
 
 export type Producer = Awaited<ReturnType<typeof openProducer>>;
 

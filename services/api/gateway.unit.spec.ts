@@ -1,89 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Context, ServiceBroker } from 'moleculer';
-import moleculer from 'moleculer';
-import { loadConfig } from '../../config/load.ts';
-import { callerOrNull } from '../../identity/caller.ts';
+import moleculer, { type ServiceBroker } from 'moleculer';
 import { createTokens } from '../../identity/tokens.ts';
 import { soon } from '../../testing/until.ts';
-import { actionParams, Id64, ReadableText } from '../../validation/fields.ts';
-import { JsonSchemaValidator } from '../../validation/validator.ts';
 import { gatewayService } from './gateway.ts';
 import { maxBodyBytes } from './request.ts';
-
-const config = loadConfig({
-  HOTBOARD_JWT_SECRET: 'a secret that is long enough for HS256',
-  HOTBOARD_HTTP_PORT: '0',
-  HOTBOARD_SHUTDOWN_MS: '5000',
-  HOTBOARD_DEV_LOGIN: '1',
-});
-
-/** Stands for the article and like services; each answer shows what arrived. */
-async function startGateway(): Promise<{ broker: ServiceBroker; base: string }> {
-  const broker = new moleculer.ServiceBroker({
-    logger: false,
-    validator: new JsonSchemaValidator(),
-    requestTimeout: 300,
-    retryPolicy: {
-      enabled: true,
-      retries: 2,
-      delay: 1,
-      check: (error: Error) => 'retryable' in error && error.retryable === true,
-    },
-  });
-  broker.createService({
-    name: 'article',
-    actions: {
-      create: {
-        params: actionParams({ boardId: Id64, title: ReadableText(200), content: ReadableText(maxBodyBytes) }),
-        handler(ctx: Context<{ title: string }, { consistencyToken?: string; traceparent?: string }>) {
-          ctx.meta.consistencyToken = 'the-token';
-          const { requestID, meta } = ctx;
-          return { id: '9007199254740993', user: callerOrNull(ctx), requestID, traceparent: meta.traceparent };
-        },
-      },
-      get: { params: actionParams({ id: Id64 }), handler: (ctx: Context<{ id: string }>) => faults[ctx.params.id]!() },
-    },
-  });
-  let reads = 0;
-  broker.createService({
-    name: 'hot-list',
-    actions: {
-      top: (ctx: Context<{ board?: string }>) => (ctx.params.board === '1' ? { read: ++reads } : ctx.params),
-    },
-  });
-  broker.createService(gatewayService(config));
-  await broker.start();
-  return { broker, base: `http://127.0.0.1:${broker.metadata.httpPort}` };
-}
-
-let calls = 0;
-const begun = Promise.withResolvers<void>();
-const faults: Record<string, () => unknown> = {
-  '1': () => ({ id: '1' }),
-  '2': () => {
-    throw new Error("Duplicate entry '5' for key 'PRIMARY': SELECT secret FROM t");
-  },
-  '3': () => {
-    calls++;
-    throw Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:3306'), { code: 'ECONNREFUSED', retryable: true });
-  },
-  '4': () => new Promise(() => {}),
-  '5': () => {
-    throw new moleculer.Errors.MoleculerClientError('There is no such article.', 404, 'ARTICLE_NOT_FOUND', { id: '5' });
-  },
-  '6': () => {
-    begun.resolve();
-    return new Promise((resolve) => setTimeout(() => resolve({ id: '6' }), 250));
-  },
-};
+import { config, startGateway } from './testing/gateway.ts';
 
 describe('the gateway', () => {
   let broker: ServiceBroker;
   let base: string;
+  let asked: () => number;
   let token: string;
 
   beforeAll(async () => {
-    ({ broker, base } = await startGateway());
+    ({ broker, base, asked } = await startGateway());
     token = await createTokens(config).issue!({ id: '42', roles: ['admin'] });
   });
   afterAll(() => broker.stop());
@@ -267,12 +197,11 @@ describe('the gateway', () => {
       status: 404,
       body: { error: { code: 'ARTICLE_NOT_FOUND', message: 'There is no such article.', details: { id: '5' } } },
     });
-    calls = 0;
     const away = await request('GET', '/v1/articles/3');
     expect(away).toMatchObject({ status: 503, body: { error: { code: 'TEMPORARILY_UNAVAILABLE' } } });
     expect(away.headers.get('retry-after')).toBe('1');
     expect(JSON.stringify(away.body)).not.toContain('ECONNREFUSED');
-    expect(calls).toBe(3);
+    expect(asked()).toBe(3);
     expect(await request('GET', '/v1/articles/4')).toMatchObject({
       status: 503,
       body: { error: { code: 'REQUEST_TIMEOUT' } },
@@ -334,46 +263,6 @@ describe('a gateway without development login', () => {
       headers: { 'content-type': 'application/json' },
     });
     expect(response.status).toBe(404);
-    await broker.stop();
-  });
-});
-
-describe('a gateway that stops', () => {
-  it('answers what is under way and ends soon, open connections or not', async () => {
-    const { broker, base } = await startGateway();
-    await (await fetch(`${base}/v1/articles/1`)).text();
-    const underWay = fetch(`${base}/v1/articles/6`);
-    await begun.promise;
-    const started = performance.now();
-    const stopped = broker.stop();
-    const answer = await underWay;
-    expect(answer.status).toBe(200);
-    expect(await answer.json()).toEqual({ id: '6' });
-    await stopped;
-    expect(performance.now() - started).toBeLessThan(4500); // open connections are cut after 5 s
-    await expect(fetch(`${base}/v1/articles/1`)).rejects.toThrow();
-  });
-
-  it('still answers a request that comes on an open connection, and says that it was the last', async () => {
-    const { broker, base } = await startGateway();
-    const stopped = broker.stop();
-    let connection: string | null = null;
-    while (connection !== 'close') {
-      const answer = await fetch(`${base}/v1/articles/1`);
-      expect(answer.status).toBe(200);
-      connection = answer.headers.get('connection');
-      await answer.text();
-    }
-    await stopped;
-  });
-
-  it('names a port that is taken and the variable for another one', async () => {
-    const { broker, base } = await startGateway();
-    const second = new moleculer.ServiceBroker({ logger: false, validator: new JsonSchemaValidator() });
-    const httpPort = Number(new URL(base).port);
-    second.createService(gatewayService({ ...config, httpPort }));
-    await expect(second.start()).rejects.toThrow(`Port ${httpPort} on 127.0.0.1 is taken: HOTBOARD_HTTP_PORT`);
-    await second.stop();
     await broker.stop();
   });
 });

@@ -18,5 +18,7 @@ module.exports = class CountsReporter {
       console.error(`Jest did not end within ${endsWithinMs / 1000} s: a test left something open.`);
       process.exit(1);
     }, endsWithinMs).unref();
+    // Nor must what Node does after its last event: it waits for ever for a handle that it could not close.
+    process.once('exit', (code) => process.exit(code || (counts.failed > 0 ? 1 : 0)));
   }
 };

@@ -146,7 +146,7 @@ class Link {
   }
 
   reset(): void {
-    for (const socket of [this.#client, this.#upstream]) if (socket && !socket.destroyed) socket.resetAndDestroy();
+    for (const socket of [this.#client, this.#upstream]) if (socket && !socket.destroyed) reset(socket);
     this.#close();
   }
 
@@ -175,4 +175,13 @@ class Link {
     this.#answers?.stop();
     this.#options.onClosed();
   }
+}
+
+/**
+ * Where the socket's end is on its way libuv refuses a reset, and Node then keeps the handle for ever: the process spins at its own end
+ * (seen with Node 24). So it is closed there, which tells the other side as much.
+ */
+export function reset(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }

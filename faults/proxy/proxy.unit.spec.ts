@@ -4,7 +4,7 @@ import { eventually } from '../../testing/until.ts';
 import { advertise } from './kafka-proxy.ts';
 import { kafkaApi, watchRequests } from './kafka-requests.ts';
 import { decide } from './mode.ts';
-import { TcpProxy } from './proxy.ts';
+import { reset, TcpProxy } from './proxy.ts';
 
 /** A server that says every chunk back, a proxy before it, and a client. */
 let server: Server;
@@ -42,6 +42,14 @@ describe('TCP proxy', () => {
     await eventually(() => client.text === 'hello');
     client.socket.end();
     await eventually(() => client.ended && proxy.connections === 0);
+  });
+
+  it('resets a connection whose end is on its way, and leaves no handle behind', async () => {
+    const client = await connect(targetOf(server).port);
+    client.socket.end();
+    reset(client.socket);
+    await eventually(() => client.closed);
+    expect(client.error).toBeNull();
   });
 
   it('passes megabytes whole and in order', async () => {

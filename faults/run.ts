@@ -17,8 +17,15 @@ import { verify } from './verify/verify.ts';
 const stepMs = 250;
 const leaseMs = 5_000;
 
+export interface RunOptions {
+  folder: string;
+  say(text: string): void;
+  /** See `Options`. */
+  deadlineFactor: number;
+}
+
 /** Runs a plan, checks what is left, and writes histories and reports into a folder. */
-export async function run(plan: Plan, folder: string, say: (text: string) => void): Promise<RunResult> {
+export async function run(plan: Plan, { folder, say, deadlineFactor }: RunOptions): Promise<RunResult> {
   const beganMs = Date.now();
   mkdirSync(folder, { recursive: true });
   const stages: StageResult[] = [];
@@ -26,7 +33,7 @@ export async function run(plan: Plan, folder: string, say: (text: string) => voi
   const counts = { ok: 0, failed: 0, unknown: 0 };
   for (const [index, stage] of plan.stages.entries()) {
     const stageFolder = join(folder, `board-${index + 1}`);
-    const options = { stage, seed: plan.seed * 10 + index, folder: stageFolder, say };
+    const options = { stage, seed: plan.seed * 10 + index, folder: stageFolder, say, deadlineFactor };
     const done = await runStage(options).catch((error: Error) => error);
     if (done instanceof Error) {
       // what the boards before it have shown is not lost
@@ -55,11 +62,12 @@ export async function run(plan: Plan, folder: string, say: (text: string) => voi
     const { mode, seed, minimumOk, maximumInfoShare } = plan;
     return {
       plan: { mode, seed, minimumOk, maximumInfoShare },
+      deadlineFactor,
       tookMs: Date.now() - beganMs,
       machine: `${cpus().length} cores (${process.platform} ${process.arch})`,
       ...counts,
       stages,
-      limits: limitsOf(measured, { leaseMs, needed: neededOf(plan) }),
+      limits: limitsOf(measured, { leaseMs, needed: neededOf(plan), deadlineFactor }),
     };
   }
 }

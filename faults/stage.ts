@@ -59,11 +59,13 @@ export interface StageOptions {
   seed: number;
   folder: string;
   say(text: string): void;
+  /** See `Options`. */
+  deadlineFactor: number;
 }
 
 /** Boots a board, measures it at rest, goes through the slots, lets it come to rest and reads what is left. */
 export async function runStage(options: StageOptions): Promise<StageRun> {
-  const { stage, seed, folder, say } = options;
+  const { stage, seed, folder, say, deadlineFactor } = options;
   mkdirSync(folder, { recursive: true });
   const write = (file: string, line: object) => appendFileSync(join(folder, file), `${JSON.stringify(line)}\n`);
   say(`booting a board with ${stage.kafkaNodes === 1 ? 'one broker' : `${stage.kafkaNodes} brokers`}`);
@@ -101,7 +103,15 @@ export async function runStage(options: StageOptions): Promise<StageRun> {
     const slots: RunSlot[] = [];
     const moments: Moment[] = [];
     for (const slot of stage.slots) {
-      const run = await runSlot({ world, load, slot, usualMs, say, write });
+      const run = await runSlot({
+        world,
+        load,
+        slot,
+        usualMs,
+        wellWithinMs: deadlineFactor * recoverLimitMs,
+        say,
+        write,
+      });
       slots.push(run.slot);
       moments.push(...run.moments);
     }
@@ -110,9 +120,12 @@ export async function runStage(options: StageOptions): Promise<StageRun> {
     say('load stopped; waiting for everything to be applied');
     // views are gathered before they are written
     await pause(world.config.viewFlushMs + 2_000);
-    await until('everything is applied', recoverLimitMs, async () => !(await world.truth.isBehind(0)), 300).catch(
-      (error: Error) => say(error.message),
-    );
+    await until(
+      'everything is applied',
+      deadlineFactor * recoverLimitMs,
+      async () => !(await world.truth.isBehind(0)),
+      300,
+    ).catch((error: Error) => say(error.message));
     const endedMs = Date.now();
     const lists = await compareHotLists(world);
     await watch.stop();
@@ -160,6 +173,8 @@ interface SlotContext {
   slot: Slot;
   /** How long events take to be sent, and to be applied, when all is well, at most. */
   usualMs: { sent: number; applied: number };
+  /** The next slot begins then, well or not. */
+  wellWithinMs: number;
   say(text: string): void;
   write(file: string, line: object): void;
 }
@@ -169,6 +184,7 @@ async function runSlot({
   load,
   slot,
   usualMs,
+  wellWithinMs,
   say,
   write,
 }: SlotContext): Promise<{ slot: RunSlot; moments: Moment[] }> {
@@ -213,7 +229,7 @@ async function runSlot({
   let wellSinceMs = Number.POSITIVE_INFINITY;
   await until(
     'the board is well again',
-    recoverLimitMs,
+    wellWithinMs,
     async () => {
       // what is over only just, and between two looks, is seen as well: figures are drawn from every event afterwards
       const isBehind =

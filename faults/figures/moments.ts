@@ -114,7 +114,11 @@ export interface Measured {
 /** The promised times, over all boards of a run. Pure. */
 export function limitsOf(
   boards: readonly Measured[],
-  { leaseMs, needed }: { leaseMs: number; needed: Readonly<Record<KindName, number>> },
+  {
+    leaseMs,
+    needed,
+    deadlineFactor,
+  }: { leaseMs: number; needed: Readonly<Record<KindName, number>>; deadlineFactor: number },
 ): Limit[] {
   const values = (of: (moment: Moment, board: Measured) => number | null) =>
     boards.flatMap((board) => board.moments.map((moment) => of(moment, board))).filter((value) => value !== null);
@@ -135,7 +139,7 @@ export function limitsOf(
   );
   const drained = values((moment) => (moment.kind === 'drained' ? moment.tookMs : null));
   const lease = `${leaseMs / 1000} s lease`;
-  return [
+  const limits: Limit[] = [
     {
       title: `relay owner killed: publishing again (${lease} + 2 s)`,
       limitMs: leaseMs + 2_000,
@@ -165,4 +169,5 @@ export function limitsOf(
     { title: 'database back: draining', limitMs: 10_000, valuesMs: back('database'), needed: needed['database-reset'] },
     { title: 'node asked to end: drained', limitMs: 20_000, valuesMs: drained, needed: needed['rolling-restart'] },
   ];
+  return limits.map((limit) => ({ ...limit, limitMs: deadlineFactor * limit.limitMs }));
 }

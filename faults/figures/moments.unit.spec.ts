@@ -78,11 +78,11 @@ describe('times after a moment', () => {
   it('gathers the times of several boards', () => {
     const moments: Moment[] = [{ kind: 'relay-killed', atMs: 1_000, node: 'relay-1', buckets: ['like.0'] }];
     const board = { moments, events: [event(990, 3_000)], leases: [] };
-    const [killed] = limitsOf([board, board], {
-      leaseMs: 5_000,
-      needed: { ...neededOf(planOf('full', 1)), 'relay-killed': 2 },
-    });
+    const needed = { ...neededOf(planOf('full', 1)), 'relay-killed': 2 };
+    const [killed] = limitsOf([board, board], { leaseMs: 5_000, needed, deadlineFactor: 1 });
     expect(killed).toMatchObject({ limitMs: 7_000, valuesMs: [2_000, 2_000], needed: 2 });
+    const [patient] = limitsOf([board, board], { leaseMs: 5_000, needed, deadlineFactor: 3 });
+    expect(patient).toMatchObject({ limitMs: 21_000 });
   });
 });
 

@@ -39,6 +39,8 @@ export interface StageResult {
 
 export interface RunResult {
   plan: Pick<Plan, 'mode' | 'seed' | 'minimumOk' | 'maximumInfoShare'>;
+  /** By how much the limits are longer than what is promised. */
+  deadlineFactor: number;
   tookMs: number;
   machine: string;
   /** Changes that clients made, by what they were told. */

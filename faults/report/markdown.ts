@@ -5,13 +5,14 @@ import { faultsOf, type RunResult, type SlotResult } from '../figures/result.ts'
 export function markdownOf(run: RunResult): string {
   const { plan, stages, limits } = run;
   const wrong = faultsOf(run);
+  const factor = run.deadlineFactor === 1 ? '' : ` --deadline-factor ${run.deadlineFactor}`;
   const total = (of: (slot: SlotResult) => number) =>
     stages.flatMap(({ slots }) => slots).reduce((sum, slot) => sum + of(slot), 0);
   const share = (100 * run.unknown) / Math.max(1, run.ok + run.unknown);
   return `${[
     `# Fault run, seed ${plan.seed} (${plan.mode})`,
     '',
-    `\`npm run faults -- ${plan.mode === 'short' ? '--short ' : ''}--seed ${plan.seed}\`, ${(run.tookMs / 60_000).toFixed(1)} minutes on ${run.machine}.`,
+    `\`npm run faults -- ${plan.mode === 'short' ? '--short ' : ''}--seed ${plan.seed}${factor}\`, ${(run.tookMs / 60_000).toFixed(1)} minutes on ${run.machine}.`,
     '',
     wrong.length === 0 ? '**Green.**' : `**Red**, ${wrong.length} times:\n\n${shortened(wrong)}`,
     '',
@@ -21,6 +22,7 @@ export function markdownOf(run: RunResult): string {
     '',
     '## Promised times',
     '',
+    ...(run.deadlineFactor === 1 ? [] : [`"At most" is ${run.deadlineFactor} times what is promised.`, '']),
     '| promise | at most | measured | longest | median | holds |',
     '|---|---|---|---|---|---|',
     ...limits

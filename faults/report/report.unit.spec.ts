@@ -28,6 +28,7 @@ const slot: SlotResult = {
 const sample = { okPerSecond: 20, notOk: 0, backlog: 3, oldestUnsentMs: 10, lag: 4, oldestUnappliedMs: 20 };
 const green: RunResult = {
   plan: { mode: 'full', seed: 7, minimumOk: 100, maximumInfoShare: 0.05 },
+  deadlineFactor: 1,
   tookMs: 60_000,
   machine: '2 cores',
   ok: 300,
@@ -95,6 +96,13 @@ describe('the report', () => {
     const words = '| every node restarted: calls without a good answer | 0 | 1 times, 303 calls | 3 | 3 | **no** |';
     expect(markdownOf(withSlot({ noFailureAllowed: true }))).toContain(words);
     expect(markdownOf(green)).not.toContain('every node restarted');
+  });
+
+  it('says where limits are longer than what is promised', () => {
+    const text = markdownOf({ ...green, deadlineFactor: 3 });
+    expect(text).toContain('npm run faults -- --seed 7 --deadline-factor 3');
+    expect(text).toContain('"At most" is 3 times what is promised.');
+    expect(markdownOf(green)).not.toContain('"At most"');
   });
 
   it('says what is wrong in a red run', () => {

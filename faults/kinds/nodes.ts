@@ -9,11 +9,11 @@ export const edgeKilled: Fault = async ({ world, random, load, repeats, say }) =
   const edges = world.those('edge');
   for (let round = 0; round < repeats; round++) {
     const node = random.pick(edges);
-    // at a moment at which a write is on its way to MySQL
+    // at a moment at which a client's write is on its way to MySQL: views are written without one
     await new Promise<void>((resolve) => {
       const limit = setTimeout(resolve, 10_000);
       node.inspect.mysql = (chunk, direction) => {
-        if (direction !== 'requests' || !chunk.includes('COMMIT')) return;
+        if (direction !== 'requests' || !chunk.includes('COMMIT') || load.inFlight === 0) return;
         node.inspect.mysql = null;
         clearTimeout(limit);
         resolve();

@@ -138,7 +138,10 @@ export function planOf(seed: number): Plan {
   };
 }
 
-/** A burst now and then, so that batches have several events of a key. No burst is longer, or an edge that is lost takes too many. */
+/**
+ * In bursts of up to 25 changes, so that batches have several events of a key. A plan that would last too long is drawn together: what is
+ * late must not come in one moment, as an edge that is lost then leaves too many clients without an answer.
+ */
 function changesOf(keys: number, random: Random): Change[] {
   let atMs = 0;
   const changes = Array.from({ length: 350 }, (_, index): Change => {

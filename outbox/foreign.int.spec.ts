@@ -9,6 +9,8 @@ beforeAll(async () => {
 afterAll(() => producer.close());
 afterEach(() => producer.clear());
 
+class Thrown extends Error {}
+
 describe('publish in a transaction of somebody else', () => {
   it('keeps or undoes the event with it, and nudges after its commit', async () => {
     const { sequelize, outbox, Comment } = producer;
@@ -19,10 +21,10 @@ describe('publish in a transaction of somebody else', () => {
           commentCreated(row, await Comment.count({ where: { articleId: '3' }, transaction }));
         await outbox.publish({ type: 'CommentCreated', aggregateId: '3', payload }, { transaction });
         expect(producer.nudges).toEqual([]);
-        if (fail) throw new Error('thrown');
+        if (fail) throw new Thrown();
       });
     };
-    await expect(write(true)).rejects.toThrow('thrown');
+    await expect(write(true)).rejects.toBeInstanceOf(Thrown);
     expect(await producer.left()).toEqual(nothing);
     await write(false);
     expect((await producer.events()).map((event) => [event.version, event.payload.articleCommentCount])).toEqual([

@@ -28,10 +28,8 @@ afterAll(async () => {
   jest.restoreAllMocks();
 });
 beforeEach(async () => {
-  for (const table of ['comment', 'outbox', 'outbox_pending', 'outbox_stream', 'idempotency_key']) {
-    await producer.direct.query(`DELETE FROM ${table}`);
-  }
-  producer.retries.length = 0;
+  await producer.clear();
+  await producer.direct.query('DELETE FROM idempotency_key');
 });
 
 interface Meta {

@@ -37,13 +37,12 @@ const seconds = (performance.now() - startedMs) / 1000;
 const { failed } = summary;
 
 for (const { seed, violation } of failed.slice(0, 3)) {
-  console.log(
-    `\nSeed ${seed} failed${violation.invariant === 'not empty' ? '' : '; leaving out what is not needed for it …'}`,
-  );
+  // A run that is too small as a whole says nothing when it is made smaller.
+  const shrinks = violation.invariant !== 'not empty';
+  console.log(`\nSeed ${seed} failed${shrinks ? '; leaving out what is not needed for it …' : ''}`);
   let plan = planOf(seed);
   let outcome = await run(plan, fullSize);
-  // A run that is too small as a whole says nothing when it is made smaller.
-  if (violation.invariant !== 'not empty') {
+  if (shrinks) {
     const shrunk = await shrink(plan, violation.invariant);
     if (shrunk.outcome.violations.length > 0) ({ plan, outcome } = shrunk);
   }

@@ -44,7 +44,7 @@ export async function run(plan: Plan, { folder, say, deadlineFactor }: RunOption
     say('checking');
     const events = timesOf(done.evidence.observed, consumers);
     measured.push({ moments: done.moments, events, leases: done.evidence.observed.leases });
-    stages.push(stageResult(done, events));
+    stages.push(stageResult(done, events, deadlineFactor));
     for (const call of done.calls) {
       if (!isChange(call)) continue;
       if (call.outcome === 'ok') counts.ok++;
@@ -77,7 +77,7 @@ function writeReports(folder: string, result: RunResult): void {
   writeFileSync(join(folder, 'report.html'), pageOf(result));
 }
 
-function stageResult(done: StageRun, events: Measured['events']): StageResult {
+function stageResult(done: StageRun, events: Measured['events'], deadlineFactor: number): StageResult {
   const { evidence, slots, calls } = done;
   const times = calls.map((call) => ({
     answeredMs: call.answeredMs,
@@ -116,7 +116,7 @@ function stageResult(done: StageRun, events: Measured['events']): StageResult {
       };
     }),
     samples,
-    findings: verify(evidence),
+    findings: verify(evidence, deadlineFactor),
     baseline: {
       okPerSecond: baseline.reduce((sum, { okPerSecond }) => sum + okPerSecond, 0) / Math.max(1, baseline.length),
       shownMs: waits[Math.floor(waits.length / 2)] ?? 0,

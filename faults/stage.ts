@@ -94,8 +94,8 @@ export async function runStage(options: StageOptions): Promise<StageRun> {
     await pause(stage.baselineMs);
     const baselineEndMs = Date.now();
     const usualMs = {
-      applied: boundOf(await world.truth.delayMs(0.98)),
-      sent: boundOf(await world.truth.sendingMs(0.98)),
+      applied: boundOf(await world.truth.delayMs(0.98, startedMs)),
+      sent: boundOf(await world.truth.sendingMs(0.98, startedMs)),
     };
     say(
       `baseline measured: what takes more than ${Math.round(usualMs.sent)} ms to be sent or ${Math.round(usualMs.applied)} ms to be applied is not as usual`,
@@ -237,7 +237,7 @@ async function runSlot({
         (await world.truth.isUnsentFor(usualMs.sent - lookEveryMs));
       if (isBehind) wellSinceMs = Number.POSITIVE_INFINITY;
       else wellSinceMs = Math.min(wellSinceMs, Date.now());
-      return Date.now() - Math.max(wellSinceMs, load.lastFailureMs) >= calmMs;
+      return Date.now() - Math.max(wellSinceMs, load.lastTroubleMs) >= calmMs;
     },
     lookEveryMs,
   ).catch((error: Error) => say(error.message));

@@ -21,10 +21,11 @@ function whyNotFree(port: number, host: string): Promise<NodeJS.ErrnoException |
 
 /**
  * Below the ports that systems give to outgoing connections. One of those could hold the port when its server starts again; even
- * a client of that server, whose attempts to connect to it come to itself one day.
+ * a client of that server, whose attempts to connect to it come to itself one day. The upper part is left to nodes
+ * (`testing/free-ports.ts`), which take theirs some time after they were looked for.
  */
 const lowestPort = 10_000;
-const beyondPorts = 32_768;
+const beyondPorts = 20_000;
 
 /** Ports that nobody listens on, all different. */
 export async function freePorts(count: number): Promise<number[]> {

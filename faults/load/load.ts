@@ -17,6 +17,9 @@ const mix: readonly (readonly [CallKind, number])[] = [
 ];
 
 const mostInFlight = 150;
+const prepareLimitMs = 120_000;
+/** A pause between good answers that shows in the figures of the throughput (`figures/series.ts`). */
+const pauseMs = 900;
 /** An article is deleted at the earliest so long after it was written. */
 const restMs = 10_000;
 
@@ -38,8 +41,9 @@ export class Load {
   skipped = 0;
   /** Changes that were answered well. */
   changes = 0;
-  /** When a call last failed; wall clock, ms. */
-  lastFailureMs = Number.NEGATIVE_INFINITY;
+  /** When a call last failed, or was answered well after none had been for about a second; wall clock, ms. */
+  lastTroubleMs = Number.NEGATIVE_INFINITY;
+  #lastOkMs = Number.POSITIVE_INFINITY;
   readonly #options: LoadOptions;
   readonly #articles: string[] = [];
   readonly #written: { articleId: string; userId: string; sinceMs: number }[] = [];
@@ -60,14 +64,17 @@ export class Load {
   /** Makes the articles that all others are about. They are calls like any other. */
   async prepare(articles: number): Promise<void> {
     const atOnce = 4;
-    for (let made = 0; made < articles; made += atOnce) {
-      const calls = Array.from({ length: Math.min(atOnce, articles - made) }, () =>
+    const startedMs = performance.now();
+    for (let left = articles; left > 0; left = articles - this.#articles.length) {
+      // some may be refused by a board that has only just started
+      if (performance.now() - startedMs > prepareLimitMs) {
+        throw new Error(`only ${this.#articles.length} of ${articles} articles could be written`);
+      }
+      const calls = Array.from({ length: Math.min(atOnce, left) }, () =>
         this.#call({ number: this.#next++, kind: 'write', articleId: null, userId: '1' }),
       );
       await Promise.all(calls);
     }
-    if (this.#articles.length < articles)
-      throw new Error(`only ${this.#articles.length} of ${articles} articles could be written`);
     this.#written.length = 0;
   }
 
@@ -159,7 +166,9 @@ export class Load {
     const record: CallRecord = { ...call, invokedMs, answeredMs: Date.now(), ...seen! };
     if (record.outcome === 'ok') this.#remember(record, id);
     if (isChange(record) && record.outcome === 'ok') this.changes++;
-    if (hasFailed(record)) this.lastFailureMs = record.answeredMs;
+    const { answeredMs } = record;
+    if (hasFailed(record) || answeredMs - this.#lastOkMs > pauseMs) this.lastTroubleMs = answeredMs;
+    if (record.outcome === 'ok') this.#lastOkMs = answeredMs;
     this.records.push(record);
     onRecord(record);
   }

@@ -125,11 +125,12 @@ export class Truth {
     return row!.seq;
   }
 
-  /** How long events took from their commit until both consumers had applied them: of a share, at most. */
-  async delayMs(share: number): Promise<number> {
+  /** How long events since then took from their commit until both consumers had applied them: of a share, at most. */
+  async delayMs(share: number, sinceMs: number): Promise<number> {
     const rows = await this.rows<{ ms: string }>(
       `SELECT TIMESTAMPDIFF(MICROSECOND, l.at, MAX(c.at)) / 1000 AS ms FROM ${this.table('ledger')} l
-       JOIN ${this.table('consumed')} c ON c.event_id = l.event_id AND c.kind = 'recorded' GROUP BY l.seq, l.at`,
+       JOIN ${this.table('consumed')} c ON c.event_id = l.event_id AND c.kind = 'recorded'
+       WHERE l.at >= ${momentOf(sinceMs)} GROUP BY l.seq, l.at`,
     );
     return quantile(
       rows.map(({ ms }) => Number(ms)),
@@ -137,11 +138,12 @@ export class Truth {
     );
   }
 
-  /** How long events took from their commit until their rows were deleted, as sent: of a share, at most. */
-  async sendingMs(share: number): Promise<number> {
+  /** How long events since then took from their commit until their rows were deleted, as sent: of a share, at most. */
+  async sendingMs(share: number, sinceMs: number): Promise<number> {
     const rows = await this.rows<{ ms: string }>(
       `SELECT TIMESTAMPDIFF(MICROSECOND, l.at, m.at) / 1000 AS ms FROM ${this.table('ledger')} l
-       JOIN ${this.table('mark')} m ON m.source = l.source AND m.outbox_id = l.outbox_id`,
+       JOIN ${this.table('mark')} m ON m.source = l.source AND m.outbox_id = l.outbox_id
+       WHERE l.at >= ${momentOf(sinceMs)}`,
     );
     return quantile(
       rows.map(({ ms }) => Number(ms)),
@@ -173,4 +175,9 @@ export class Truth {
   async close(): Promise<void> {
     await this.#pool.end();
   }
+}
+
+/** In SQL, in UTC. */
+function momentOf(wallMs: number): string {
+  return `'${new Date(wallMs).toISOString().replace('T', ' ').replace('Z', '')}'`;
 }

@@ -25,10 +25,13 @@ interface HotList {
  */
 export async function compareHotLists(world: World): Promise<{ recounts: Comparison[]; redis: Comparison[] }> {
   const { config } = world;
-  const counted = await recountHotList(config, 1_000_000);
-  const top = counted.slice(0, longestList).map(sameOrder);
+  let counted: RecountItem[] = [];
+  let top: RecountItem[] = [];
   const shown = new Map<string, HotList>();
   const look = async () => {
+    // each time: the last views may be written late
+    counted = await recountHotList(config, 1_000_000);
+    top = counted.slice(0, longestList).map(sameOrder);
     for (const gateway of world.gateways) {
       const path = `/v1/hot-articles?limit=${longestList}`;
       const { body } = await world.client.request<HotList>('GET', path, { gateway });

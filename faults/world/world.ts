@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { nodeEnvironment, nodeFlags, planCluster } from '../../cluster/plan.ts';
 import { databaseName } from '../../config/database-url.ts';
@@ -27,6 +28,8 @@ const flags = ['--disable-warning=ExperimentalWarning', '--disable-warning=Timeo
 const nodeScript = fileURLToPath(new URL('../../cluster/node.ts', import.meta.url));
 const auditorScript = fileURLToPath(new URL('../auditor/auditor.ts', import.meta.url));
 export const shutdownMs = 15_000;
+/** A node whose port was taken meanwhile would be started again for ever. */
+const readyLimitMs = 180_000;
 
 type Inspect = (chunk: Buffer, direction: Direction, connection: number) => void;
 
@@ -187,7 +190,16 @@ export class World {
       );
     }
     for (const name of ['auditor-1', 'auditor-2']) await this.#addAuditor(name);
-    await Promise.all([...this.nodes.values()].map(({ process }) => process.ready()));
+    const processes = [...this.nodes.values()].map(({ process }) => process);
+    const limit = new AbortController();
+    const tooLate = async () => {
+      await pause(readyLimitMs, undefined, limit);
+      const missing = processes.filter(({ isReady }) => !isReady).map(({ name }) => name);
+      throw new Error(`${missing.join(', ')}: not ready after ${readyLimitMs} ms (nodes.log says why)`);
+    };
+    await Promise.race([Promise.all(processes.map((process) => process.ready())), tooLate()]).finally(() =>
+      limit.abort(),
+    );
   }
 
   #addAuditor(name: string): Promise<FaultNode> {

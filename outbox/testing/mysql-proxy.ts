@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { freePorts } from '../../stack/ports.ts';
 
 /**
  * Stands between a client and MySQL and cuts the connection once, at a statement: before it reaches the server, or when
@@ -15,10 +16,11 @@ export class MysqlProxy {
     this.#server = createServer((client) => this.#serve(client, connect(target)));
   }
 
-  static async start(mysqlUrl: string, listenOn = 0): Promise<MysqlProxy> {
+  static async start(mysqlUrl: string, listenOn?: number): Promise<MysqlProxy> {
     const { hostname, port } = new URL(mysqlUrl);
+    const listenPort = listenOn ?? (await freePorts(1))[0]!; // one that is still free when it is to listen again
     const proxy = new MysqlProxy({ host: hostname, port: Number(port || 3306) });
-    await new Promise<void>((resolve) => proxy.#server.listen(listenOn, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => proxy.#server.listen(listenPort, '127.0.0.1', resolve));
     proxy.port = (proxy.#server.address() as { port: number }).port;
     return proxy;
   }

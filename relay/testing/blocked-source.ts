@@ -6,7 +6,7 @@ import { defineEvent } from '../../events/definition.ts';
 import { keyHashOf } from '../../outbox/keys.ts';
 import { OutboxOperatorService } from '../operator/operator-service.ts';
 import { createRelay, type Relay, type RelayOptions } from '../relay.ts';
-import { openRealSource, type RealSource } from './real-source.ts';
+import { openRealSource, patient, type RealSource } from './real-source.ts';
 import { refusing } from './refusing.ts';
 
 export const leaseMs = 2_000;
@@ -49,6 +49,8 @@ export class BlockedSource {
       leaseMs,
       longestPollMs: 200,
       retry: { firstMs: 50, longestMs: 200 },
+      maxAttempts: 1_000,
+      ...patient,
       ...options,
     });
     this.relays.push(relay);

@@ -22,6 +22,7 @@ describe('a gateway that stops', () => {
 
   it('still answers a request that comes on an open connection, and says that it was the last', async () => {
     const { broker, base } = await startGateway();
+    await (await fetch(`${base}/v1/articles/1`)).text();
     const stopped = broker.stop();
     let connection: string | null = null;
     while (connection !== 'close') {

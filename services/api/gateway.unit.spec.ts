@@ -202,10 +202,11 @@ describe('the gateway', () => {
     expect(away.headers.get('retry-after')).toBe('1');
     expect(JSON.stringify(away.body)).not.toContain('ECONNREFUSED');
     expect(asked()).toBe(3);
-    expect(await request('GET', '/v1/articles/4')).toMatchObject({
-      status: 503,
-      body: { error: { code: 'REQUEST_TIMEOUT' } },
-    });
+    const hasty = await startGateway({ requestTimeoutMs: 300 });
+    const late = await fetch(`${hasty.base}/v1/articles/4`);
+    await hasty.broker.stop();
+    expect(late.status).toBe(503);
+    expect(await late.json()).toMatchObject({ error: { code: 'REQUEST_TIMEOUT' } });
     expect(await request('GET', '/v1/articles/1/like')).toMatchObject({
       status: 503,
       body: { error: { code: expect.any(String) } },

@@ -4,7 +4,7 @@ import { addDays } from '../../ranking/days.ts';
 import { soon } from '../../testing/until.ts';
 import { publishLag } from '../hot-article/consumer-lag.ts';
 import * as make from '../hot-article/testing/events.ts';
-import { feed } from '../hot-article/testing/harness.ts';
+import { feed, fromMysql } from '../hot-article/testing/harness.ts';
 import { pastTheCache, top, useEdges } from './testing/edge.ts';
 
 const hot = useEdges();
@@ -20,6 +20,9 @@ async function usualMs(ask: () => Promise<unknown>): Promise<number> {
   }
   return times.sort((a, b) => a - b)[times.length / 2]!;
 }
+
+/** What the list alone takes from MySQL: little, but not on a busy machine. */
+const mysqlMs = () => usualMs(() => fromMysql(hot.harness, { limit: 100 }));
 
 describe('hot-list.top', () => {
   let broker: ServiceBroker;
@@ -151,7 +154,8 @@ describe('hot-list.top', () => {
     const answer = await top(broker, { limit: 100 });
     const blind = await hot.edge({ config: { redisUrl: 'redis://127.0.0.1:1' } });
     const ask = async () => expect((await top(blind, { limit: 100 })).items).toEqual(answer.items);
-    expect(await usualMs(ask)).toBeLessThan(150); // a time-out would be 200
+    const without = await mysqlMs();
+    expect(await usualMs(ask)).toBeLessThan(without + 150); // a time-out would be 200
     expect((await top(blind, { board: '1', limit: 2 })).items).toHaveLength(2);
   });
 
@@ -161,7 +165,9 @@ describe('hot-list.top', () => {
     const other = await hot.edge({ config: { redisUrl: redis.url, mysqlUrl: mysql.url } });
     const { items, asOf } = await top(other);
     redis.proxy.set({ mode: 'half-open' });
-    expect(await usualMs(async () => expect((await top(other)).items).toEqual(items))).toBeLessThan(150);
+    const without = await mysqlMs();
+    const ask = async () => expect((await top(other)).items).toEqual(items);
+    expect(await usualMs(ask)).toBeLessThan(without + 150); // a time-out would be 200
 
     mysql.proxy.set({ mode: 'half-open' });
     await pastTheCache();

@@ -38,7 +38,12 @@ afterAll(async () => {
 async function newArticle(): Promise<string> {
   return (await request('POST', '/v1/articles', { as: '1', body: { boardId: '1', title: 'a', content: 'b' } })).body.id;
 }
-const look = (articleId: string, as?: string) => request('POST', `/v1/articles/${articleId}/views`, { as });
+/** Once more where Redis took too long to say so, as clients may. */
+const look = (articleId: string, as?: string, by = request) =>
+  soon('another answer than 503', async () => {
+    const answer = await by('POST', `/v1/articles/${articleId}/views`, { as });
+    return answer.status !== 503 && answer;
+  });
 const countOf = async (articleId: string) => (await request('GET', `/v1/articles/${articleId}/views`)).body.count;
 const counted = (articleId: string, count: number) =>
   soon(`${count} views`, async () => (await countOf(articleId)) === count);
@@ -101,9 +106,7 @@ describe('views', () => {
   it('are written at once by count, gathered into few events with absolute counts', async () => {
     const id = await newArticle();
     await Promise.all(
-      users(200).map((as, index) =>
-        boardClient(nodes[index % 2]!, board.config).request('POST', `/v1/articles/${id}/views`, { as }),
-      ),
+      users(200).map((as, index) => look(id, as, boardClient(nodes[index % 2]!, board.config).request)),
     );
     await counted(id, 200);
     const counts = (await eventsOf(id))

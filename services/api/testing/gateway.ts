@@ -15,7 +15,7 @@ export const config = loadConfig({
 });
 
 /** Stands for the article and like services; each answer shows what arrived. */
-export async function startGateway() {
+export async function startGateway({ requestTimeoutMs = 20_000 } = {}) {
   let asked = 0;
   const begun = Promise.withResolvers<void>();
   /** What article n answers. */
@@ -42,7 +42,7 @@ export async function startGateway() {
   const broker = new moleculer.ServiceBroker({
     logger: false,
     validator: new JsonSchemaValidator(),
-    requestTimeout: 300,
+    requestTimeout: requestTimeoutMs,
     retryPolicy: {
       enabled: true,
       retries: 2,

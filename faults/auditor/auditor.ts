@@ -1,4 +1,5 @@
 import { appendFileSync } from 'node:fs';
+import { sqlTime } from '../../database/sql-time.ts';
 import { boardEvents, boardSources } from '../../events/board.ts';
 import { openPool } from '../../inbox/database/pool.ts';
 import { createInbox } from '../../inbox/inbox.ts';
@@ -18,7 +19,7 @@ const note = (happening: object) =>
 
 const audit: InboxHandler = {
   async handleBatch(tx, events) {
-    const at = new Date().toISOString().slice(0, 23).replace('T', ' ');
+    const at = sqlTime(Date.now());
     const effects = events.map((event) => [
       name,
       at,

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { sqlTime } from '../../database/sql-time.ts';
 import { boardSources } from '../../events/board.ts';
 import { auditorGroup } from '../auditor/group.ts';
 import type { FaultNode, World } from '../world/world.ts';
@@ -107,13 +108,9 @@ export const consumerStoppedInStorm: Fault = async ({ world, random, say }) => {
   const took = await world.truth.rows<{ n: string }>(
     `SELECT COUNT(DISTINCT process) AS n FROM ${world.truth.table('consumed')}
      WHERE at > ? AND kind = 'offset' AND process NOT IN (?)`,
-    [timeOf(before), stopped.map(({ node }) => node.process.name)],
+    [sqlTime(before), stopped.map(({ node }) => node.process.name)],
   );
   result.seen.push(`${took[0]!.n} other consumers went on meanwhile`);
   if (Number(took[0]!.n) >= 2) result.hits++;
   return result;
 };
-
-function timeOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 23).replace('T', ' ');
-}

@@ -1,6 +1,7 @@
 import mysql, { type Pool, type RowDataPacket } from 'mysql2/promise';
 import { databaseName, databaseUrl } from '../../config/database-url.ts';
 import type { Config } from '../../config/load.ts';
+import { sqlTime } from '../../database/sql-time.ts';
 import { boardSources } from '../../events/board.ts';
 import { quantile } from '../figures/series.ts';
 import { type Databases, triggers, truthTables } from './tables.ts';
@@ -130,7 +131,8 @@ export class Truth {
     const rows = await this.rows<{ ms: string }>(
       `SELECT TIMESTAMPDIFF(MICROSECOND, l.at, MAX(c.at)) / 1000 AS ms FROM ${this.table('ledger')} l
        JOIN ${this.table('consumed')} c ON c.event_id = l.event_id AND c.kind = 'recorded'
-       WHERE l.at >= ${momentOf(sinceMs)} GROUP BY l.seq, l.at`,
+       WHERE l.at >= ? GROUP BY l.seq, l.at`,
+      [sqlTime(sinceMs)],
     );
     return quantile(
       rows.map(({ ms }) => Number(ms)),
@@ -143,7 +145,8 @@ export class Truth {
     const rows = await this.rows<{ ms: string }>(
       `SELECT TIMESTAMPDIFF(MICROSECOND, l.at, m.at) / 1000 AS ms FROM ${this.table('ledger')} l
        JOIN ${this.table('mark')} m ON m.source = l.source AND m.outbox_id = l.outbox_id
-       WHERE l.at >= ${momentOf(sinceMs)}`,
+       WHERE l.at >= ?`,
+      [sqlTime(sinceMs)],
     );
     return quantile(
       rows.map(({ ms }) => Number(ms)),
@@ -175,9 +178,4 @@ export class Truth {
   async close(): Promise<void> {
     await this.#pool.end();
   }
-}
-
-/** In SQL, in UTC. */
-function momentOf(wallMs: number): string {
-  return `'${new Date(wallMs).toISOString().replace('T', ' ').replace('Z', '')}'`;
 }

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { nodeEnvironment, nodeFlags, planCluster } from '../../cluster/plan.ts';
 import { databaseName } from '../../config/database-url.ts';
@@ -17,6 +16,7 @@ import { eventTopics } from '../../migrations/topics.ts';
 import { type RunningStack, startStack } from '../../stack/stack.ts';
 import { BoardClient } from '../../testing/board-client.ts';
 import { freePorts } from '../../testing/free-ports.ts';
+import { until } from '../../testing/until.ts';
 import { createTotal } from '../auditor/tables.ts';
 import { KafkaProxy } from '../proxy/kafka-proxy.ts';
 import type { Direction } from '../proxy/mode.ts';
@@ -191,15 +191,11 @@ export class World {
     }
     for (const name of ['auditor-1', 'auditor-2']) await this.#addAuditor(name);
     const processes = [...this.nodes.values()].map(({ process }) => process);
-    const limit = new AbortController();
-    const tooLate = async () => {
-      await pause(readyLimitMs, undefined, limit);
+    await until('every node is ready (nodes.log says why one is not)', readyLimitMs, () => {
       const missing = processes.filter(({ isReady }) => !isReady).map(({ name }) => name);
-      throw new Error(`${missing.join(', ')}: not ready after ${readyLimitMs} ms (nodes.log says why)`);
-    };
-    await Promise.race([Promise.all(processes.map((process) => process.ready())), tooLate()]).finally(() =>
-      limit.abort(),
-    );
+      if (missing.length > 0) throw new Error(`${missing.join(', ')} not ready`);
+      return true;
+    });
   }
 
   #addAuditor(name: string): Promise<FaultNode> {

@@ -1,3 +1,4 @@
+import { sqlTime } from '../../database/sql-time.ts';
 import type { Database } from '../database/database.ts';
 import * as sql from './sql.ts';
 
@@ -43,8 +44,7 @@ export function retentionTable(database: Database, consumer: () => Promise<numbe
     },
     async purge(table, beforeMs, limit) {
       const statement = table === 'dead_letter' ? sql.purgeLetters : sql.purgeAudit;
-      const before = new Date(beforeMs).toISOString().replace('T', ' ').replace('Z', '');
-      return write(statement, [await consumer(), before, limit]);
+      return write(statement, [await consumer(), sqlTime(beforeMs), limit]);
     },
   };
 }

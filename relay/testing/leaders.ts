@@ -155,16 +155,24 @@ async function wrongOf(
     }
     if (message.kind === 'deleted' && at >= saidBefore && message.removed > 0) deleted.push(...message.ids);
   }
+  const notSent = await unsentAmong(deleted, published, source, delivery);
+  return [...wrong, ...notSent.map((id) => `deleted row ${id}, which was not sent`)];
+}
+
+/** Rows that it did not publish, nor the one whose bucket it took: that left them in its position, in exactly-once only. */
+async function unsentAmong(
+  ids: readonly string[],
+  published: ReadonlySet<string>,
+  source: RealSource,
+  delivery: DeliveryMode,
+): Promise<string[]> {
   const [rows] = await source.pool.query<RowDataPacket[]>('SELECT id, LOWER(HEX(event_id)) AS event FROM outbox');
   const eventOf = new Map(rows.map(({ id, event }) => [String(id), String(event)]));
-  const notSent = deleted.filter((id) => !published.has(eventOf.get(id)!));
-  // Whose bucket it took may have sent them and left them in its position, which is of exactly-once only.
-  const inTopic = new Set<string>();
-  if (delivery === 'exactly-once' && notSent.length > 0) {
-    for (const { headers } of await source.messages()) inTopic.add(digitsOf(String(headers[headerNames.id])));
-  }
-  const lost = notSent.filter((id) => !inTopic.has(eventOf.get(id)!));
-  return [...wrong, ...lost.map((id) => `deleted row ${id}, which was not sent`)];
+  const unpublished = ids.filter((id) => !published.has(eventOf.get(id)!));
+  if (delivery !== 'exactly-once' || unpublished.length === 0) return unpublished;
+  const messages = await source.messages();
+  const inTopic = new Set(messages.map(({ headers }) => digitsOf(String(headers[headerNames.id]))));
+  return unpublished.filter((id) => !inTopic.has(eventOf.get(id)!));
 }
 
 function digitsOf(eventId: string): string {

@@ -204,9 +204,10 @@ describe('the gateway', () => {
     expect(asked()).toBe(3);
     const hasty = await startGateway({ requestTimeoutMs: 300 });
     const late = await fetch(`${hasty.base}/v1/articles/4`);
+    const lateBody = await late.json();
     await hasty.broker.stop();
     expect(late.status).toBe(503);
-    expect(await late.json()).toMatchObject({ error: { code: 'REQUEST_TIMEOUT' } });
+    expect(lateBody).toMatchObject({ error: { code: 'REQUEST_TIMEOUT' } });
     expect(await request('GET', '/v1/articles/1/like')).toMatchObject({
       status: 503,
       body: { error: { code: expect.any(String) } },

@@ -1,5 +1,5 @@
+import { sqlTime } from '../../database/sql-time.ts';
 import type { HotStore } from './hot-store.ts';
-import { sqlTime } from './hot-table.ts';
 import type { Sql } from './sql.ts';
 
 /** How far one projector is, as it tells readers. */

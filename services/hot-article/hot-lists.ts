@@ -1,9 +1,9 @@
+import { msOf, sqlTime } from '../../database/sql-time.ts';
 import { bestOf, type Candidate, type Wanted } from '../../ranking/best-of.ts';
 import { hourMs } from '../../ranking/days.ts';
 import { compareIds } from '../../ranking/order.ts';
 import { type Bucket, bucketsOf, type ListOf } from '../../ranking/windows.ts';
 import type { Scoring } from './hot-row.ts';
-import { msOf, sqlTime } from './hot-table.ts';
 import type { Sql } from './sql.ts';
 
 /** An article of a list, with what its score is made of. */

@@ -1,3 +1,4 @@
+import { msOf, sqlTime } from '../../database/sql-time.ts';
 import type { Day } from '../../ranking/days.ts';
 import type { HotRow } from './hot-row.ts';
 import type { Sql } from './sql.ts';
@@ -133,16 +134,6 @@ export async function countMarks(sql: Sql): Promise<number> {
 /** Deletes at most `limit` rows that were first seen before that day. Answers how many. */
 export async function purgeBefore(sql: Sql, day: Day, limit: number): Promise<number> {
   return (await sql.write(purgeRows, [day, limit])).affectedRows;
-}
-
-/** UTC, as DATETIME(3) takes it. */
-export function sqlTime(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 23).replace('T', ' ');
-}
-
-/** Ms since 1970 of a UTC time as MySQL writes it. */
-export function msOf(sqlTime: string): number {
-  return Date.parse(`${sqlTime.replace(' ', 'T')}Z`);
 }
 
 function byId(records: readonly HotRecord[]): Map<string, HotRow> {
